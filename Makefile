@@ -1,0 +1,70 @@
+# The verbs of this repository; `make` lists them.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build run test test-rust test-clients lint lint-rust lint-proto lint-deps fmt \
+	release clean-local
+
+LOCAL := target/debug/switchboard-local
+BUF := .local/buf-1.75.0
+CLIENT_TESTS := $(shell find tests/clients -name node_modules -prune -o -name '*.test.*js' -print \
+	2>/dev/null | sort)
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: MariaDB, Redis, HAProxy, the client tests' Node modules
+	@deploy/local/setup.sh
+
+build: ## Compile the programs
+	cargo build --workspace --bins
+
+run: setup build ## Run everything on this machine: http://localhost:3000
+	@$(LOCAL) run
+
+test: test-rust test-clients ## Run all tests, on private servers
+
+# All targets in one go, so that the programs and their tests share every compiled dependency.
+test-rust: setup
+	cargo build --workspace --all-targets
+	$(LOCAL) with -- cargo test --workspace
+
+test-clients: setup
+	cargo build --workspace --all-targets
+ifeq ($(CLIENT_TESTS),)
+	@echo "skipped: no client tests in tests/clients"
+else
+	$(LOCAL) stack -- node --test $(CLIENT_TESTS)
+endif
+
+lint: lint-rust lint-proto lint-deps ## Check form, lints, documentation, protobuf rules, licences
+
+lint-rust:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+# buf is one program; its Python package brings it compiled.
+lint-proto:
+	@if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "skipped: buf lint needs python3 with venv"; \
+	else \
+		{ [ -x $(BUF)/bin/buf ] || { rm -rf $(BUF) && python3 -m venv $(BUF) && \
+		$(BUF)/bin/pip install -q --disable-pip-version-check buf-bin==$(BUF:.local/buf-%=%); }; } && \
+		echo "buf lint proto" && $(BUF)/bin/buf lint proto; \
+	fi
+
+lint-deps:
+	@if command -v cargo-deny >/dev/null; then echo "cargo deny check" && cargo deny check; \
+	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+fmt: ## Format the code
+	cargo fmt --all
+
+release: ## Compile for images; takes long
+	cargo build --workspace --bins --release
+
+clean-local: ## Forget the data of `make run` and of the tests
+	@! [ -e .local/run/lock ] || flock -n .local/run/lock true || \
+		{ echo "make run is running; stop it first"; false; }
+	rm -rf .local

@@ -1,0 +1,80 @@
+#!/bin/sh
+# Installs what the local stack runs: MariaDB, Redis, HAProxy, and the client tests' Node modules.
+# Says nothing and changes nothing when all is there. Services are neither started nor enabled.
+set -eu
+cd "$(dirname "$0")/../.."
+
+# Debian keeps server programs in /usr/sbin, which is not on everybody's PATH.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+missing_packages() {
+    { has mariadbd && has mariadb-install-db; } || echo mariadb-server-core
+    { has mariadb && has my_print_defaults; } || echo mariadb-client-core # mariadb-install-db calls it.
+    has redis-server || echo redis-server
+    has haproxy || echo haproxy
+    has setpriv || echo util-linux
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        env DEBIAN_FRONTEND=noninteractive "$@"
+    elif has sudo; then
+        sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        echo "set-up: needs root to install packages, and there is no sudo" >&2
+        return 1
+    fi
+}
+
+# Packages start their services unless this file forbids it. An existing one is left alone.
+policy=/usr/sbin/policy-rc.d
+forbid_services() {
+    [ ! -e "$policy" ] || return 0
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+}
+
+install_packages() {
+    echo "set-up: installing" "$@"
+    forbid_services
+    as_root apt-get update -qq
+    as_root apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    for package in "$@"; do
+        case $package in
+        redis-server | haproxy)
+            ! has systemctl || as_root systemctl disable --quiet "$package" 2>/dev/null || true
+            ;;
+        esac
+    done
+}
+
+missing=$(missing_packages)
+if [ -n "$missing" ]; then
+    if ! has apt-get; then
+        echo "set-up: please install (Debian names):" $missing >&2
+        exit 1
+    fi
+    # shellcheck disable=SC2086 # One word a package.
+    install_packages $missing
+    missing=$(missing_packages)
+    if [ -n "$missing" ]; then
+        echo "set-up: still missing after the installation:" $missing >&2
+        exit 1
+    fi
+fi
+
+# npm writes this file last, so it is as new as the last complete installation.
+clients=tests/clients
+installed=$clients/node_modules/.package-lock.json
+if [ -e $clients/package-lock.json ] && [ ! $installed -nt $clients/package-lock.json ]; then
+    if ! has npm; then
+        echo "set-up: please install Node.js 20 or newer with npm; the client tests need it" >&2
+        exit 1
+    fi
+    echo "set-up: installing the client tests' Node modules"
+    npm ci --prefix $clients --no-audit --no-fund --loglevel=error
+    touch $installed
+fi

@@ -1,0 +1,435 @@
+//! Model ⇄ protobuf. Into protobuf always works (`From`); out of it is parsed (`TryFrom`), since
+//! another service may have sent anything.
+
+use chat_core::{
+    Author, Change, ChangeKind, ChatError, ClientId, Conversation, ConversationId,
+    ConversationKind, Event, Fleeting, Login, Message, MessageId, Notice, Seq, Session, SessionId,
+    SocketKey, User, UserId, Username, clock,
+};
+use prost_types::Timestamp;
+
+use crate::v1;
+
+type Result<T> = std::result::Result<T, ChatError>;
+
+/// A required field, or the refusal that names it.
+pub fn required<T>(field: Option<T>, name: &'static str) -> Result<T> {
+    field.ok_or_else(|| ChatError::invalid_payload(format!("{name} is missing")))
+}
+
+fn timestamp(at: time::OffsetDateTime) -> Timestamp {
+    Timestamp { seconds: at.unix_timestamp(), nanos: at.nanosecond().cast_signed() }
+}
+
+fn instant(at: Timestamp) -> time::OffsetDateTime {
+    clock::from_millis(at.seconds.saturating_mul(1_000) + i64::from(at.nanos) / 1_000_000)
+}
+
+impl From<&User> for v1::User {
+    fn from(user: &User) -> Self {
+        Self { id: user.id.0, name: user.name.to_string() }
+    }
+}
+
+impl TryFrom<v1::User> for User {
+    type Error = ChatError;
+
+    fn try_from(user: v1::User) -> Result<Self> {
+        Ok(Self { id: UserId(user.id), name: Username::parse(&user.name)? })
+    }
+}
+
+impl From<&Author> for v1::Party {
+    fn from(author: &Author) -> Self {
+        let kind = match author {
+            Author::User(user) => v1::party::Kind::User(user.into()),
+            Author::Guest(name) => v1::party::Kind::Guest(name.to_string()),
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::Party> for Author {
+    type Error = ChatError;
+
+    fn try_from(party: v1::Party) -> Result<Self> {
+        Ok(match required(party.kind, "caller")? {
+            v1::party::Kind::User(user) => Self::User(user.try_into()?),
+            v1::party::Kind::Guest(name) => Self::Guest(Username::parse(&name)?),
+        })
+    }
+}
+
+impl From<&Session> for v1::Session {
+    fn from(session: &Session) -> Self {
+        Self { id: session.id.as_str().to_owned(), user: Some((&session.user).into()) }
+    }
+}
+
+impl TryFrom<v1::Session> for Session {
+    type Error = ChatError;
+
+    fn try_from(session: v1::Session) -> Result<Self> {
+        Ok(Self {
+            id: session_id(&session.id)?,
+            user: required(session.user, "session.user")?.try_into()?,
+        })
+    }
+}
+
+/// A session's id.
+pub fn session_id(raw: &str) -> Result<SessionId> {
+    required(SessionId::parse(raw), "a valid session_id")
+}
+
+impl From<&Login> for v1::Login {
+    fn from(login: &Login) -> Self {
+        use secrecy::ExposeSecret;
+        Self {
+            session: Some((&login.session).into()),
+            secret: login.secret.expose_secret().to_owned(),
+            token: login.token.expose_secret().to_owned(),
+        }
+    }
+}
+
+impl TryFrom<v1::Login> for Login {
+    type Error = ChatError;
+
+    fn try_from(login: v1::Login) -> Result<Self> {
+        Ok(Self {
+            session: required(login.session, "login.session")?.try_into()?,
+            secret: login.secret.into(),
+            token: login.token.into(),
+        })
+    }
+}
+
+impl From<&Conversation> for v1::Conversation {
+    fn from(conversation: &Conversation) -> Self {
+        let (kind, peers) = match &conversation.kind {
+            ConversationKind::Lobby => (v1::ConversationKind::Lobby, Vec::new()),
+            ConversationKind::Room => (v1::ConversationKind::Room, Vec::new()),
+            ConversationKind::Direct { peers } => {
+                (v1::ConversationKind::Direct, peers.iter().map(Into::into).collect())
+            }
+        };
+        Self {
+            id: conversation.id.to_string(),
+            kind: kind.into(),
+            title: conversation.title.clone(),
+            created_by: conversation
+                .created_by
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            created_at: Some(timestamp(conversation.created_at)),
+            head: conversation.head.0,
+            message_count: conversation.message_count,
+            peers,
+        }
+    }
+}
+
+impl TryFrom<v1::Conversation> for Conversation {
+    type Error = ChatError;
+
+    fn try_from(c: v1::Conversation) -> Result<Self> {
+        let kind = match c.kind() {
+            v1::ConversationKind::Lobby => ConversationKind::Lobby,
+            v1::ConversationKind::Room => ConversationKind::Room,
+            v1::ConversationKind::Direct => ConversationKind::Direct { peers: pair(c.peers)? },
+            v1::ConversationKind::Unspecified => return required(None, "conversation.kind"),
+        };
+        Ok(Self {
+            id: c.id.parse()?,
+            kind,
+            title: c.title,
+            created_by: (!c.created_by.is_empty())
+                .then(|| Username::parse(&c.created_by))
+                .transpose()?,
+            created_at: instant(required(c.created_at, "conversation.created_at")?),
+            head: Seq(c.head),
+            message_count: c.message_count,
+        })
+    }
+}
+
+fn pair(peers: Vec<v1::User>) -> Result<Box<[User; 2]>> {
+    let users = peers.into_iter().map(User::try_from).collect::<Result<Vec<_>>>()?;
+    let pair: Option<[User; 2]> = users.try_into().ok();
+    required(pair, "a direct's two peers").map(Box::new)
+}
+
+impl From<&Message> for v1::Message {
+    fn from(message: &Message) -> Self {
+        Self {
+            id: message.id.0,
+            conversation: message.conversation.to_string(),
+            seq: message.seq.0,
+            author: Some((&message.author).into()),
+            text: message.text.clone(),
+            media: message.media.clone(),
+            created_at: Some(timestamp(message.created_at)),
+            edited_at: message.edited_at.map(timestamp),
+            is_read: message.is_read,
+            client_id: message
+                .client_id
+                .as_ref()
+                .map(|id| id.as_str().to_owned())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<v1::Message> for Message {
+    type Error = ChatError;
+
+    fn try_from(m: v1::Message) -> Result<Self> {
+        Ok(Self {
+            id: MessageId(m.id),
+            conversation: m.conversation.parse()?,
+            seq: Seq(m.seq),
+            author: required(m.author, "message.author")?.try_into()?,
+            text: m.text,
+            media: m.media,
+            created_at: instant(required(m.created_at, "message.created_at")?),
+            edited_at: m.edited_at.map(instant),
+            is_read: m.is_read,
+            client_id: client_id(&m.client_id)?,
+        })
+    }
+}
+
+/// An optional idempotency key: empty means none.
+pub fn client_id(raw: &str) -> Result<Option<ClientId>> {
+    (!raw.is_empty()).then(|| ClientId::parse(raw)).transpose()
+}
+
+impl From<SocketKey> for v1::SocketKey {
+    fn from(key: SocketKey) -> Self {
+        Self { gateway: key.gateway, number: key.number }
+    }
+}
+
+impl From<v1::SocketKey> for SocketKey {
+    fn from(key: v1::SocketKey) -> Self {
+        Self { gateway: key.gateway, number: key.number }
+    }
+}
+
+impl From<&Change> for v1::Change {
+    fn from(change: &Change) -> Self {
+        use v1::change::Kind;
+        let kind = match &change.kind {
+            ChangeKind::Posted(message) => Kind::Posted((&**message).into()),
+            ChangeKind::Edited(message) => Kind::Edited((&**message).into()),
+            ChangeKind::Deleted { message } => {
+                Kind::Deleted(v1::MessageDeleted { message_id: message.0 })
+            }
+            ChangeKind::Read { message, author, reader } => Kind::Read(v1::MessageRead {
+                message_id: message.0,
+                author_id: author.0,
+                reader: Some(reader.into()),
+            }),
+            ChangeKind::Void => Kind::Void(v1::MessageVoid {}),
+        };
+        Self {
+            conversation: change.conversation.to_string(),
+            seq: change.seq.0,
+            origin: change.origin.map(Into::into),
+            kind: Some(kind),
+        }
+    }
+}
+
+impl TryFrom<v1::Change> for Change {
+    type Error = ChatError;
+
+    fn try_from(change: v1::Change) -> Result<Self> {
+        use v1::change::Kind;
+        let kind = match required(change.kind, "change.kind")? {
+            Kind::Posted(message) => ChangeKind::Posted(Box::new(message.try_into()?)),
+            Kind::Edited(message) => ChangeKind::Edited(Box::new(message.try_into()?)),
+            Kind::Deleted(d) => ChangeKind::Deleted { message: MessageId(d.message_id) },
+            Kind::Read(read) => ChangeKind::Read {
+                message: MessageId(read.message_id),
+                author: UserId(read.author_id),
+                reader: required(read.reader, "read.reader")?.try_into()?,
+            },
+            Kind::Void(_) => ChangeKind::Void,
+        };
+        Ok(Self {
+            conversation: change.conversation.parse()?,
+            seq: Seq(change.seq),
+            origin: change.origin.map(Into::into),
+            kind,
+        })
+    }
+}
+
+impl From<&Event> for v1::Event {
+    fn from(event: &Event) -> Self {
+        use v1::event::Kind;
+        let kind = match event {
+            Event::Change(change) => Kind::Change(change.into()),
+            Event::Notice(notice) => Kind::Notice(notice.into()),
+            Event::Fleeting(fleeting) => Kind::Fleeting(fleeting.into()),
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::Event> for Event {
+    type Error = ChatError;
+
+    fn try_from(event: v1::Event) -> Result<Self> {
+        use v1::event::Kind;
+        Ok(match required(event.kind, "event.kind")? {
+            Kind::Change(change) => Self::Change(change.try_into()?),
+            Kind::Notice(notice) => Self::Notice(notice.try_into()?),
+            Kind::Fleeting(fleeting) => Self::Fleeting(fleeting.try_into()?),
+        })
+    }
+}
+
+impl From<&Notice> for v1::Notice {
+    fn from(notice: &Notice) -> Self {
+        use v1::notice::Kind;
+        let kind = match notice {
+            Notice::RoomCreated(room) => Kind::RoomCreated((&**room).into()),
+            Notice::UserRegistered(user) => Kind::UserRegistered(user.into()),
+            Notice::SessionEnded(id) => Kind::SessionEnded(id.as_str().to_owned()),
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::Notice> for Notice {
+    type Error = ChatError;
+
+    fn try_from(notice: v1::Notice) -> Result<Self> {
+        use v1::notice::Kind;
+        Ok(match required(notice.kind, "notice.kind")? {
+            Kind::RoomCreated(room) => Self::RoomCreated(Box::new(room.try_into()?)),
+            Kind::UserRegistered(user) => Self::UserRegistered(user.try_into()?),
+            Kind::SessionEnded(id) => Self::SessionEnded(session_id(&id)?),
+        })
+    }
+}
+
+fn presence(
+    conversation: ConversationId,
+    name: &Username,
+    origin: Option<SocketKey>,
+) -> v1::RoomPresence {
+    v1::RoomPresence {
+        conversation: conversation.to_string(),
+        name: name.to_string(),
+        origin: origin.map(Into::into),
+    }
+}
+
+impl From<&Fleeting> for v1::Fleeting {
+    fn from(fleeting: &Fleeting) -> Self {
+        use v1::fleeting::Kind;
+        let kind = match fleeting {
+            Fleeting::Typing { conversation, name, origin } => {
+                Kind::Typing(presence(*conversation, name, Some(*origin)))
+            }
+            Fleeting::Entered { conversation, name, origin } => {
+                Kind::Entered(presence(*conversation, name, Some(*origin)))
+            }
+            Fleeting::Left { conversation, name } => {
+                Kind::Left(presence(*conversation, name, None))
+            }
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::Fleeting> for Fleeting {
+    type Error = ChatError;
+
+    fn try_from(fleeting: v1::Fleeting) -> Result<Self> {
+        use v1::fleeting::Kind;
+        let kind = required(fleeting.kind, "fleeting.kind")?;
+        let (Kind::Typing(presence) | Kind::Entered(presence) | Kind::Left(presence)) = &kind;
+        let conversation = presence.conversation.parse()?;
+        let name = Username::parse(&presence.name)?;
+        let origin = || required(presence.origin, "fleeting.origin").map(SocketKey::from);
+        Ok(match kind {
+            Kind::Typing(_) => Self::Typing { conversation, name, origin: origin()? },
+            Kind::Entered(_) => Self::Entered { conversation, name, origin: origin()? },
+            Kind::Left(_) => Self::Left { conversation, name },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::ids::SocketKey;
+
+    use super::*;
+
+    fn message() -> Message {
+        Message {
+            id: MessageId(9),
+            conversation: ConversationId::LOBBY,
+            seq: Seq(3),
+            author: Author::Guest(Username::parse("guest").expect("a name")),
+            text: "hi \0 👋".into(),
+            media: vec!["/media/1".into()],
+            created_at: clock::now(),
+            edited_at: Some(clock::now()),
+            is_read: true,
+            client_id: Some(ClientId::parse("key").expect("a key")),
+        }
+    }
+
+    #[test]
+    fn every_event_survives_the_trip() {
+        let user = User { id: UserId(1), name: Username::parse("alice").expect("a name") };
+        let origin = SocketKey { gateway: u64::MAX, number: 2 };
+        let conversation = ConversationId::random();
+        let room = Conversation {
+            id: conversation,
+            kind: ConversationKind::Direct { peers: Box::new([user.clone(), user.clone()]) },
+            title: "a room".into(),
+            created_by: Some(user.name.clone()),
+            created_at: clock::now(),
+            head: Seq(2),
+            message_count: 1,
+        };
+        let read =
+            ChangeKind::Read { message: MessageId(1), author: UserId(2), reader: user.clone() };
+        let kinds = [
+            ChangeKind::Posted(Box::new(message())),
+            ChangeKind::Edited(Box::new(message())),
+            ChangeKind::Deleted { message: MessageId(4) },
+            read,
+            ChangeKind::Void,
+        ];
+        let changes = kinds.map(|kind| {
+            Event::Change(Change { conversation, seq: Seq(7), origin: Some(origin), kind })
+        });
+        let name = user.name.clone();
+        let others = [
+            Event::Notice(Notice::RoomCreated(Box::new(room))),
+            Event::Notice(Notice::UserRegistered(user)),
+            Event::Notice(Notice::SessionEnded(SessionId::of_secret("x"))),
+            Event::Fleeting(Fleeting::Typing { conversation, name: name.clone(), origin }),
+            Event::Fleeting(Fleeting::Entered { conversation, name: name.clone(), origin }),
+            Event::Fleeting(Fleeting::Left { conversation, name }),
+        ];
+        for event in changes.into_iter().chain(others) {
+            assert_eq!(Event::try_from(v1::Event::from(&event)), Ok(event));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = Event::try_from(v1::Event::default()).expect_err("refused");
+        assert!(error.message().contains("event.kind"), "{error}");
+    }
+}

@@ -1,0 +1,123 @@
+//! The port `Chat`: ask. message-api implements it on its store, the gateway over gRPC.
+
+use async_trait::async_trait;
+
+use crate::{
+    error::Result,
+    event::Change,
+    ids::{ConversationId, MessageId, Seq, SessionId, SocketKey},
+    model::{
+        Caller, Conversation, ConversationPage, Credential, History, Login, Message, NewMessage,
+        Peer, Session, Span, User,
+    },
+    text::{MessageText, Password, Title, Username},
+};
+
+/// Everything that can be asked of the chat, whatever the client's protocol.
+///
+/// Every verb may fail with `unavailable` (nothing was decided: ask again) or `internal`.
+#[async_trait]
+pub trait Chat: Send + Sync + 'static {
+    // Accounts and sessions.
+
+    /// Makes an account and begins its first session. An account without a password can never be
+    /// logged in to again. Fails with `username_taken`.
+    async fn register(&self, name: Username, password: Option<Password>) -> Result<Login>;
+
+    /// Begins a session. Fails with `invalid_credentials`, in the same time whether the user is
+    /// unknown or the password wrong.
+    async fn log_in(&self, name: Username, password: Password) -> Result<Login>;
+
+    /// Whose session or token is this? Slides the session's expiry. Fails with `unauthorised` for
+    /// a session, `invalid_token` for a token.
+    async fn authenticate(&self, credential: Credential) -> Result<Session>;
+
+    /// Ends a session, its tokens and, on every replica, its sockets. Ending a dead one is fine.
+    async fn end_session(&self, session: SessionId) -> Result<()>;
+
+    /// Those of the given sessions that are still alive.
+    async fn live_sessions(&self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>>;
+
+    /// Lets a guest in under a name. Fails with `username_taken` if a registered user bears it,
+    /// with `unauthorised` where guests are turned off.
+    async fn admit_guest(&self, name: Username) -> Result<Caller>;
+
+    /// Finds a user by name or id. Fails with `unknown_user`.
+    async fn user(&self, peer: Peer) -> Result<User>;
+
+    // Conversations.
+
+    /// Makes a room. Fails with `name_taken`; guests with `unauthorised`.
+    async fn create_room(&self, caller: &Caller, title: Title) -> Result<Conversation>;
+
+    /// One conversation. Fails with `not_found`, also when the caller may not know of it.
+    async fn conversation(&self, caller: &Caller, id: ConversationId) -> Result<Conversation>;
+
+    /// The lobby and the rooms, newest activity first. `after` is a former page's `next`.
+    async fn rooms(&self, after: Option<String>, limit: u32) -> Result<ConversationPage>;
+
+    /// The direct conversation with a peer, made if there is none: one per pair, whoever starts
+    /// it and however many replicas race. Fails with `unknown_user`, `invalid_recipient`.
+    async fn open_direct(&self, caller: &Caller, peer: Peer) -> Result<Conversation>;
+
+    // Messages.
+
+    /// Posts. When this returns, the message is durable and every socket that follows the
+    /// conversation will hear of it. The same author and `client_id` again return the first
+    /// message and store none. `origin` is the socket it came from.
+    async fn post(
+        &self,
+        caller: &Caller,
+        message: NewMessage,
+        origin: Option<SocketKey>,
+    ) -> Result<Message>;
+
+    /// Changes the text of one's own message. Fails with `not_found`, `forbidden`.
+    async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message>;
+
+    /// Deletes one's own message, for everybody. Fails with `not_found`, `forbidden`.
+    async fn delete(&self, caller: &Caller, id: MessageId) -> Result<()>;
+
+    /// One message. Fails with `not_found`, also when the caller may not read it.
+    async fn message(&self, caller: &Caller, id: MessageId) -> Result<Message>;
+
+    /// A page of a conversation's messages, and where the feed takes over. `limit` is cut to
+    /// [`HISTORY_MAX`].
+    async fn history(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        span: Span,
+        limit: u32,
+    ) -> Result<History>;
+
+    // Reads.
+
+    /// Marks a direct message as read by its recipient; twice is as good as once. Fails with
+    /// `not_found`, `forbidden` for anybody else.
+    async fn mark_read(&self, caller: &Caller, id: MessageId) -> Result<()>;
+
+    /// How many messages of a direct the caller has not read.
+    async fn unread_count(&self, caller: &Caller, conversation: ConversationId) -> Result<u64>;
+
+    // Repair: for those who hold sockets, not for users.
+
+    /// The changes of a conversation after `since`, in order, without holes, at most `limit`
+    /// (cut to [`CHANGES_MAX`]). Fewer than `limit` means: these were the last.
+    async fn changes(
+        &self,
+        conversation: ConversationId,
+        since: Seq,
+        limit: u32,
+    ) -> Result<Vec<Change>>;
+
+    /// The heads of many conversations at once; unknown ones are left out.
+    async fn heads(&self, conversations: Vec<ConversationId>)
+    -> Result<Vec<(ConversationId, Seq)>>;
+}
+
+/// The longest page of history (000's default cap).
+pub const HISTORY_MAX: u32 = 1_000;
+
+/// The longest page of changes.
+pub const CHANGES_MAX: u32 = 500;

@@ -1,0 +1,202 @@
+//! The one error and its table: stable code, HTTP status, gRPC status.
+//!
+//! A dialect only phrases it. The cause is logged once, where the error is made, and never sent.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+/// What most functions here return.
+pub type Result<T, E = ChatError> = std::result::Result<T, E>;
+
+/// gRPC status numbers, as the specification of gRPC fixes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Grpc {
+    /// The caller's input is wrong whatever the state.
+    InvalidArgument = 3,
+    /// It did not end in time.
+    DeadlineExceeded = 4,
+    /// There is no such thing.
+    NotFound = 5,
+    /// There is one already.
+    AlreadyExists = 6,
+    /// Known, but not allowed.
+    PermissionDenied = 7,
+    /// Too much.
+    ResourceExhausted = 8,
+    /// The state does not allow it.
+    FailedPrecondition = 9,
+    /// Our fault.
+    Internal = 13,
+    /// Try again later.
+    Unavailable = 14,
+    /// Who are you?
+    Unauthenticated = 16,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident $code:literal $http:literal $grpc:ident;)*) => {
+        /// Every way in which a request can be refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $variant,)* }
+
+        impl Code {
+            /// All of them, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name that clients and other services may match on.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The HTTP status.
+            #[must_use]
+            pub const fn http(self) -> u16 {
+                match self { $(Self::$variant => $http,)* }
+            }
+
+            /// The gRPC status.
+            #[must_use]
+            pub const fn grpc(self) -> Grpc {
+                match self { $(Self::$variant => Grpc::$grpc,)* }
+            }
+        }
+
+        impl FromStr for Code {
+            type Err = ();
+
+            fn from_str(s: &str) -> Result<Self, ()> {
+                match s { $($code => Ok(Self::$variant),)* _ => Err(()) }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A field is missing or of the wrong type, or the body is not what it should be.
+    InvalidPayload "invalid_payload" 400 InvalidArgument;
+    /// The message has no text.
+    Empty "empty" 400 InvalidArgument;
+    /// The message is longer than the limit.
+    TextTooLong "text_too_long" 400 InvalidArgument;
+    /// A user name breaks the rules of names.
+    InvalidUsername "invalid_username" 400 InvalidArgument;
+    /// A password is too short or too long.
+    InvalidPassword "invalid_password" 400 InvalidArgument;
+    /// A room's name breaks the rules of titles.
+    InvalidName "invalid_name" 400 InvalidArgument;
+    /// An idempotency key is not 1 to 64 printable characters.
+    InvalidClientId "invalid_client_id" 400 InvalidArgument;
+    /// A direct message to oneself.
+    InvalidRecipient "invalid_recipient" 400 InvalidArgument;
+    /// The protocol has no such event.
+    UnknownEvent "unknown_event" 400 InvalidArgument;
+    /// No session or token, or a dead one.
+    Unauthorised "unauthorised" 401 Unauthenticated;
+    /// The token is forged, expired or its session has ended.
+    InvalidToken "invalid_token" 401 Unauthenticated;
+    /// Unknown user or wrong password: the same answer for both.
+    InvalidCredentials "invalid_credentials" 401 Unauthenticated;
+    /// The payload names somebody other than the authenticated user.
+    IdentityMismatch "identity_mismatch" 403 PermissionDenied;
+    /// Known, but this is not theirs.
+    Forbidden "forbidden" 403 PermissionDenied;
+    /// The room must be joined first.
+    NotJoined "not_joined" 403 FailedPrecondition;
+    /// No such conversation or message, or none that this caller may know of.
+    NotFound "not_found" 404 NotFound;
+    /// Nobody bears that name.
+    UnknownUser "unknown_user" 404 NotFound;
+    /// The user name is taken.
+    UsernameTaken "username_taken" 409 AlreadyExists;
+    /// A room of that name exists.
+    NameTaken "name_taken" 409 AlreadyExists;
+    /// The payload is larger than any valid one.
+    PayloadTooLarge "payload_too_large" 413 InvalidArgument;
+    /// Too many events, rooms or requests; later it will work.
+    RateLimited "rate_limited" 429 ResourceExhausted;
+    /// Our fault. The cause is in our log.
+    Internal "internal" 500 Internal;
+    /// Something we need is down, or the answer took too long. Trying again is right.
+    Unavailable "unavailable" 503 Unavailable;
+}
+
+impl Code {
+    /// May the same request work later, unchanged?
+    #[must_use]
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::Unavailable | Self::RateLimited)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal: a stable code for programs, a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} ({code})")]
+pub struct ChatError {
+    code: Code,
+    message: Cow<'static, str>,
+}
+
+impl ChatError {
+    /// A refusal with a sentence that names what was wrong. The sentence reaches clients.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// The payload lacks something, or something in it has the wrong type.
+    pub fn invalid_payload(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidPayload, message)
+    }
+
+    /// Something we depend on failed: logs the cause, tells the client only that it may try again.
+    pub fn unavailable(what: &'static str, cause: impl fmt::Display) -> Self {
+        tracing::warn!(what, %cause, "unavailable");
+        Self::new(Code::Unavailable, "the service is unavailable for the moment, try again")
+    }
+
+    /// A fault of ours: logs the cause, tells the client nothing of it.
+    pub fn internal(what: &'static str, cause: impl fmt::Display) -> Self {
+        tracing::error!(what, %cause, "internal error");
+        Self::new(Code::Internal, "internal error")
+    }
+
+    /// No session or token, where one is needed.
+    #[must_use]
+    pub fn unauthorised() -> Self {
+        Self::new(Code::Unauthorised, "log in first")
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The sentence for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_unique_and_parses_back() {
+        let names: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for &code in Code::ALL {
+            assert_eq!(code.as_str().parse(), Ok(code));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What happened, as it travels from message-api and gateways to every gateway that cares.
+
+use std::fmt;
+
+use crate::{
+    ids::{ConversationId, MessageId, Seq, SessionId, SocketKey, UserId},
+    model::{Conversation, Message, User},
+    text::Username,
+};
+
+/// Where an event is published and who hears it. A gateway hears only the topics it follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Everything of one conversation.
+    Conversation(ConversationId),
+    /// What concerns one user, whichever conversation.
+    User(UserId),
+    /// What concerns every gateway.
+    Everyone,
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conversation(id) => write!(f, "conversation:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Everyone => f.write_str("everyone"),
+        }
+    }
+}
+
+impl Topic {
+    /// The inverse of `Display`.
+    #[must_use]
+    pub fn parse(raw: &str) -> Option<Self> {
+        match raw.split_once(':') {
+            Some(("conversation", id)) => id.parse().ok().map(Self::Conversation),
+            Some(("user", id)) => id.parse().ok().map(Self::User),
+            None if raw == "everyone" => Some(Self::Everyone),
+            _ => None,
+        }
+    }
+}
+
+/// Anything that can reach a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Durable, ordered within its conversation, repaired when lost.
+    Change(Change),
+    /// Durable, but of no conversation.
+    Notice(Notice),
+    /// Fleeting: may be lost, is dropped first.
+    Fleeting(Fleeting),
+}
+
+/// One durable change of a conversation. Every `seq` from 1 to the head has exactly one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whose change.
+    pub conversation: ConversationId,
+    /// Its place.
+    pub seq: Seq,
+    /// The socket that caused it, when the change is fresh from the bus; unknown after a repair.
+    pub origin: Option<SocketKey>,
+    /// What changed.
+    pub kind: ChangeKind,
+}
+
+/// What changed in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// A message was posted.
+    Posted(Box<Message>),
+    /// A message was edited: as it stands now.
+    Edited(Box<Message>),
+    /// A message was deleted.
+    Deleted {
+        /// Which.
+        message: MessageId,
+    },
+    /// The recipient of a direct message read it.
+    Read {
+        /// Which.
+        message: MessageId,
+        /// Who wrote it.
+        author: UserId,
+        /// Who read it.
+        reader: User,
+    },
+    /// Stands at the place of a post that has been deleted since; nobody hears it.
+    Void,
+}
+
+/// Something durable that belongs to no conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A room was made.
+    RoomCreated(Box<Conversation>),
+    /// An account was registered.
+    UserRegistered(User),
+    /// A session ended: its sockets close.
+    SessionEnded(SessionId),
+}
+
+/// Something that matters only now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fleeting {
+    /// Somebody is typing.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        name: Username,
+        /// Whose own socket does not hear it.
+        origin: SocketKey,
+    },
+    /// A user's first socket entered a room.
+    Entered {
+        /// Which room.
+        conversation: ConversationId,
+        /// Who.
+        name: Username,
+        /// Whose own socket does not hear it.
+        origin: SocketKey,
+    },
+    /// A user's last socket left a room.
+    Left {
+        /// Which room.
+        conversation: ConversationId,
+        /// Who.
+        name: Username,
+    },
+}
+
+impl Event {
+    /// The socket that must not hear it, because it caused it and knows already.
+    #[must_use]
+    pub const fn silent_for(&self) -> Option<SocketKey> {
+        match self {
+            Self::Fleeting(Fleeting::Typing { origin, .. } | Fleeting::Entered { origin, .. }) => {
+                Some(*origin)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_survive_the_trip_through_their_string() {
+        let topics = [
+            Topic::Conversation(ConversationId::random()),
+            Topic::User(UserId(7)),
+            Topic::Everyone,
+        ];
+        for topic in topics {
+            assert_eq!(Topic::parse(&topic.to_string()), Some(topic));
+        }
+        assert_eq!(Topic::parse("user:x"), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! The words of the chat, shared by everything else.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`ids`] | ids of users, conversations, messages, sessions; the per-conversation `seq` |
+//! | [`text`] | what people type, checked once: names, titles, message texts, idempotency keys |
+//! | [`model`] | users, sessions, conversations, messages |
+//! | [`event`] | what happened: durable changes, notices, fleeting events, and the topics they travel on |
+//! | [`chat`] | the port `Chat`: ask |
+//! | [`feed`] | the port `Feed`: hear |
+//! | [`rights`] | who may do what, in one place |
+//! | [`error`] | the one error, and its table of statuses |
+//! | [`process`] | configuration, logs, shutdown: what every service's `main` needs |
+//!
+//! This crate knows no HTTP framework, no SQL and no Redis.
+
+pub mod chat;
+pub mod clock;
+pub mod error;
+pub mod event;
+pub mod feed;
+pub mod ids;
+pub mod model;
+pub mod process;
+pub mod rights;
+pub mod text;
+
+pub use chat::Chat;
+pub use error::{ChatError, Code, Result};
+pub use event::{Change, ChangeKind, Event, Fleeting, Notice, Topic};
+pub use feed::{CloseReason, Feed, Follow, Frame, Listener, Render, Sink};
+pub use ids::{ConversationId, MessageId, Seq, SessionId, SocketKey, UserId};
+pub use model::{
+    Author, Caller, Conversation, ConversationKind, Credential, Login, Message, Session, User,
+};
+pub use text::{ClientId, Limits, MessageText, Password, Title, Username};

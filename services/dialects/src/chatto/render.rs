@@ -1,0 +1,61 @@
+//! Hop 10 of 10: an event in 004's words, rendered once for all sockets that get it.
+//! From the gateway's `feed`; next the client.
+
+use chat_core::{Change, ChangeKind, Event, Fleeting, Frame, Notice, Render};
+
+use super::wire::{ChatMessage, InRoom, MessageDeleted, Room};
+
+/// 004's words.
+#[derive(Clone, Copy, Debug)]
+pub struct Chatto;
+
+impl Render for Chatto {
+    fn protocol(&self) -> &'static str {
+        "chatto"
+    }
+
+    fn render(&self, event: &Event) -> Option<Frame> {
+        match event {
+            Event::Change(change) => render_change(change),
+            Event::Notice(Notice::RoomCreated(room)) => {
+                Some(Frame::new("room created", &Room::from(&**room)))
+            }
+            Event::Notice(Notice::UserRegistered(_) | Notice::SessionEnded(_)) => None,
+            Event::Fleeting(fleeting) => Some(render_fleeting(fleeting)),
+        }
+    }
+}
+
+fn render_change(change: &Change) -> Option<Frame> {
+    match &change.kind {
+        ChangeKind::Posted(message) => {
+            Some(Frame::new("chat message", &ChatMessage::from(&**message)))
+        }
+        ChangeKind::Edited(message) => {
+            Some(Frame::new("message edited", &ChatMessage::from(&**message)))
+        }
+        ChangeKind::Deleted { message } => {
+            let (id, room) = (message.to_string(), change.conversation.to_string());
+            Some(Frame::new("message deleted", &MessageDeleted { id, room }))
+        }
+        ChangeKind::Read { .. } | ChangeKind::Void => None,
+    }
+}
+
+fn render_fleeting(fleeting: &Fleeting) -> Frame {
+    let in_room = |conversation: &chat_core::ConversationId, name| InRoom {
+        room_id: conversation.to_string(),
+        user: name,
+    };
+    match fleeting {
+        Fleeting::Typing { conversation, name, .. } => {
+            Frame::fleeting("typing", &in_room(conversation, name.as_str()))
+        }
+        Fleeting::Entered { conversation, name, .. } => {
+            Frame::fleeting("user joined room", &in_room(conversation, name.as_str()))
+        }
+        Fleeting::Left { conversation, name } => {
+            Frame::fleeting("user left room", &in_room(conversation, name.as_str()))
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Hop 1 of 10: 004's events come in, are parsed into the model's verbs and asked.
+//! From the client; next the gateway's `chat_client.rs`. What comes back out is hop 10, `render.rs`.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use chat_core::{
+    Caller, ChangeKind, ChatError, Code, ConversationId, ConversationKind, Event, Fleeting, Follow,
+    Frame, Message, Render, Result, Seq, Topic, Username,
+    chat::CHANGES_MAX,
+    model::{NewMessage, Span},
+};
+use serde_json::Value;
+
+use super::{
+    render::Chatto,
+    wire::{
+        ChatMessage, Created, Join, Nothing, Place, Posted, Room, Say, Success, parse_room_name,
+        same_user, unknown_room,
+    },
+};
+use crate::{
+    pace::Pace,
+    socket::{Client, Conversing, Leg},
+};
+
+/// Messages in a first `message history`.
+const HISTORY: u32 = 50;
+
+/// Most changes that `since` may reach back.
+const SINCE_MAX: usize = 5_000;
+
+/// Most rooms that one socket may be in.
+const ROOMS_MAX: usize = 200;
+
+/// 004's socket leg.
+#[derive(Clone, Copy, Debug)]
+pub struct ChattoLeg;
+
+#[async_trait]
+impl Leg for ChattoLeg {
+    fn protocol(&self) -> &'static str {
+        "chatto"
+    }
+
+    fn namespace(&self) -> &'static str {
+        "/chatto"
+    }
+
+    fn knows(&self, event: &str, payload: &Value) -> bool {
+        match event {
+            "join room" | "leave room" | "chat message" | "create room" => true,
+            "typing" => payload.get("roomId").is_some(),
+            _ => false,
+        }
+    }
+
+    async fn open(&self, client: Client) -> Result<Box<dyn Conversing>> {
+        let news = client.ports.feed.listen(Topic::Everyone, client.listener(&Chatto)).await?;
+        // At most 2 `typing` a second from one socket; more are not worth telling.
+        let typing = Pace::new(2, Duration::from_secs(1));
+        Ok(Box::new(ChattoSocket {
+            client,
+            rooms: HashMap::new(),
+            guest: None,
+            typing,
+            _news: news,
+        }))
+    }
+}
+
+/// A room that a socket is in.
+struct Joined {
+    who: Caller,
+    _follow: Follow,
+}
+
+struct ChattoSocket {
+    client: Client,
+    rooms: HashMap<ConversationId, Joined>,
+    /// The guest whose name was checked last.
+    guest: Option<Caller>,
+    typing: Pace,
+    _news: Follow,
+}
+
+#[async_trait]
+impl Conversing for ChattoSocket {
+    async fn handle(&mut self, event: &str, payload: Value) -> Result<Value> {
+        match event {
+            "join room" => self.join(Join::parse(&payload)?).await,
+            "leave room" => self.leave(&Place::of(&payload)?),
+            "chat message" => self.say(Say::parse(&payload, &self.client.ports.limits)?).await,
+            "create room" => self.create(&payload).await,
+            _ => self.typing(&Place::of(&payload)?),
+        }
+    }
+
+    async fn close(&mut self) {
+        for (room, joined) in self.rooms.drain() {
+            self.client.ports.feed.leave(room, &joined.who, self.client.key);
+        }
+    }
+}
+
+impl ChattoSocket {
+    /// Joins, sends the history, follows from there on.
+    async fn join(&mut self, join: Join) -> Result<Value> {
+        let room = join.place.room;
+        let who = self.caller(join.place.user.as_ref()).await?;
+        if self.rooms.len() >= ROOMS_MAX && !self.rooms.contains_key(&room) {
+            let rule = format!("a socket may be in {ROOMS_MAX} rooms at once");
+            return Err(ChatError::new(Code::RateLimited, rule));
+        }
+        let ports = self.client.ports.clone();
+        let conversation = ports.chat.conversation(&who, room).await.map_err(as_room)?;
+        if matches!(conversation.kind, ConversationKind::Direct { .. }) {
+            return Err(unknown_room());
+        }
+        // Nothing comes after what has not happened yet.
+        let since = join.since.map(|since| since.min(conversation.head));
+        // Joining again starts over: history, then what comes after it.
+        let before = self.rooms.remove(&room);
+        let follow = self.catch_up_and_follow(&who, room, since).await;
+        if let Some(before) = before
+            && (follow.is_err() || !before.who.name().same_as(who.name()))
+        {
+            ports.feed.leave(room, &before.who, self.client.key);
+        }
+        let follow = follow?;
+        ports.feed.enter(room, &who, self.client.key);
+        self.rooms.insert(room, Joined { who, _follow: follow });
+        Success::ack(Nothing {})
+    }
+
+    async fn catch_up_and_follow(
+        &self,
+        who: &Caller,
+        room: ConversationId,
+        since: Option<Seq>,
+    ) -> Result<Follow> {
+        let after = match since {
+            None => self.send_newest(who, room).await?,
+            Some(since) => self.send_since(room, since).await?,
+        };
+        self.client.ports.feed.follow(room, after, self.client.listener(&Chatto)).await
+    }
+
+    async fn send_newest(&self, who: &Caller, room: ConversationId) -> Result<Seq> {
+        let page = self.client.ports.chat.history(who, room, Span::Newest, HISTORY).await?;
+        self.send_history(&page.messages);
+        Ok(page.head)
+    }
+
+    /// What came after `since`: new messages as history, what happened to older ones as events.
+    async fn send_since(&self, room: ConversationId, since: Seq) -> Result<Seq> {
+        let mut changes = Vec::new();
+        loop {
+            let after = changes.last().map_or(since, |change: &chat_core::Change| change.seq);
+            let page = self.client.ports.chat.changes(room, after, CHANGES_MAX).await?;
+            let is_last = page.len() < CHANGES_MAX as usize;
+            changes.extend(page);
+            if changes.len() > SINCE_MAX {
+                let rule = format!("`since` is more than {SINCE_MAX} changes ago, join without it");
+                return Err(ChatError::invalid_payload(rule));
+            }
+            if is_last {
+                break;
+            }
+        }
+        let after = changes.last().map_or(since, |change| change.seq);
+        let (posted, later): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| matches!(change.kind, ChangeKind::Posted(_)));
+        let messages: Vec<Message> = posted
+            .into_iter()
+            .filter_map(|change| match change.kind {
+                ChangeKind::Posted(message) => Some(*message),
+                _ => None,
+            })
+            .collect();
+        self.send_history(&messages);
+        for change in later {
+            if let Some(frame) = Chatto.render(&Event::Change(change)) {
+                self.client.sink.deliver(&frame);
+            }
+        }
+        Ok(after)
+    }
+
+    fn send_history(&self, messages: &[Message]) {
+        let rows: Vec<_> = messages.iter().map(ChatMessage::from).collect();
+        self.client.sink.deliver(&Frame::new("message history", &rows));
+    }
+
+    fn leave(&mut self, place: &Place) -> Result<Value> {
+        let joined = self.joined(place)?;
+        let who = joined.who.clone();
+        self.rooms.remove(&place.room);
+        self.client.ports.feed.leave(place.room, &who, self.client.key);
+        Success::ack(Nothing {})
+    }
+
+    async fn say(&mut self, say: Say) -> Result<Value> {
+        let who = self.joined(&say.place)?.who.clone();
+        let new = NewMessage {
+            conversation: say.place.room,
+            text: say.text,
+            media: Vec::new(),
+            client_id: say.client_id,
+        };
+        let message = self.client.ports.chat.post(&who, new, Some(self.client.key)).await?;
+        Success::ack(Posted { message: ChatMessage::from(&message) })
+    }
+
+    async fn create(&mut self, payload: &Value) -> Result<Value> {
+        let title = parse_room_name(payload)?;
+        let who = self.client.user().ok_or_else(ChatError::unauthorised)?;
+        let room = self.client.ports.chat.create_room(&who, title).await?;
+        Success::ack(Created { room: Room::from(&room) })
+    }
+
+    fn typing(&mut self, place: &Place) -> Result<Value> {
+        let name = self.joined(place)?.who.name().clone();
+        if self.typing.allows() {
+            let (conversation, origin) = (place.room, self.client.key);
+            let typing = Fleeting::Typing { conversation, name, origin };
+            self.client.ports.feed.whisper(Topic::Conversation(conversation), typing);
+        }
+        Success::ack(Nothing {})
+    }
+
+    /// The room, if this socket is in it under the payload's name.
+    fn joined(&self, place: &Place) -> Result<&Joined> {
+        let Some(joined) = self.rooms.get(&place.room) else {
+            return Err(ChatError::new(Code::NotJoined, "join the room first: `roomId`"));
+        };
+        same_user(&joined.who, place.user.as_ref())?;
+        Ok(joined)
+    }
+
+    /// Who this socket is: its session's user, or a guest by the payload's name.
+    async fn caller(&mut self, claimed: Option<&Username>) -> Result<Caller> {
+        if let Some(user) = self.client.user() {
+            same_user(&user, claimed)?;
+            return Ok(user);
+        }
+        if !self.client.ports.guests {
+            return Err(ChatError::unauthorised());
+        }
+        let name = claimed.ok_or_else(|| {
+            ChatError::invalid_payload("`user` is missing: a guest goes by the name given there")
+        })?;
+        match &self.guest {
+            Some(guest) if guest.name() == name => Ok(guest.clone()),
+            _ => {
+                let guest = self.client.ports.chat.admit_guest(name.clone()).await?;
+                self.guest = Some(guest.clone());
+                Ok(guest)
+            }
+        }
+    }
+}
+
+/// A conversation that is not there is, in 004's words, a room that is not there.
+fn as_room(error: ChatError) -> ChatError {
+    if error.code() == Code::NotFound { unknown_room() } else { error }
+}

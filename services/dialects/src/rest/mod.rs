@@ -1,0 +1,92 @@
+//! What the REST legs share, and the one router that message-api mounts.
+//!
+//! A handler makes three moves: parse (`body`, `query`, `accounts`), ask [`Chat`], render. A refusal
+//! travels as a [`ChatError`](chat_core::ChatError) up to its dialect's `Refusal`, which phrases it.
+
+pub(crate) mod accounts;
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod cookie;
+pub mod credentials;
+pub(crate) mod mount;
+pub(crate) mod query;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::DefaultBodyLimit, middleware::map_response, response::Response};
+use chat_core::{Chat, Limits};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{chatto, conversations, one_to_one};
+
+/// The largest body that is read. Far more than any valid one: who sends too long a text is told
+/// so in words, instead of finding the connection closed on what was still being sent.
+pub const BODY_MAX: usize = 2 * 1024 * 1024;
+
+/// What the REST legs need.
+#[derive(Clone)]
+pub struct RestState {
+    /// Ask.
+    pub chat: Arc<dyn Chat>,
+    /// How long texts may be.
+    pub limits: Limits,
+    /// Is the session cookie for HTTPS only?
+    pub secure_cookies: bool,
+    /// How long a session lasts after its last use.
+    pub session_ttl: Duration,
+    /// Are guests let in?
+    pub guests: bool,
+}
+
+/// Every REST route of every dialect, with its OpenAPI document: what is documented is what is
+/// served. Unknown routes are answered too, so merge it into routers without a fallback.
+pub fn router(state: RestState) -> OpenApiRouter {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(conversations::rest::routes(&state))
+        .merge(one_to_one::rest::routes())
+        .merge(chatto::rest::routes())
+        .fallback(answer::unknown_route)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(map_response(no_store))
+        .with_state(state)
+}
+
+/// Every answer is somebody's own, or true only now.
+async fn no_store(mut response: Response) -> Response {
+    answer::header(&mut response, "cache-control", "no-store");
+    response
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Switchboard",
+        description = "One chat, several client protocols, over one set of users, conversations \
+                       and messages."
+    ),
+    tags(
+        (name = "conversations", description = "001: topics over REST, live over WebSocket"),
+        (name = "one-to-one", description = "002: accounts and sessions"),
+        (name = "chatto", description = "004: accounts and rooms"),
+    ),
+    modifiers(&Security)
+)]
+struct Document;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let cookie = ApiKey::Cookie(ApiKeyValue::new(cookie::NAME));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}

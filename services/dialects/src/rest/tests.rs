@@ -1,0 +1,221 @@
+//! The mounted router, over a chat whose storage is down: routing, phrasing and headers, whatever
+//! the chat would have said.
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
+};
+use chat_core::{
+    Caller, Change, ChatError, ConversationId, Credential, Login, MessageId, MessageText, Password,
+    Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
+    model::{Conversation, ConversationPage, History, Message, NewMessage, Peer, Span},
+};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::*;
+
+struct Down;
+
+fn down<T>() -> Result<T> {
+    Err(ChatError::unavailable("storage", "it is down"))
+}
+
+#[async_trait]
+impl Chat for Down {
+    async fn register(&self, _: Username, _: Option<Password>) -> Result<Login> {
+        down()
+    }
+    async fn log_in(&self, _: Username, _: Password) -> Result<Login> {
+        down()
+    }
+    async fn authenticate(&self, _: Credential) -> Result<Session> {
+        down()
+    }
+    async fn end_session(&self, _: SessionId) -> Result<()> {
+        down()
+    }
+    async fn live_sessions(&self, _: Vec<SessionId>) -> Result<Vec<SessionId>> {
+        down()
+    }
+    async fn admit_guest(&self, _: Username) -> Result<Caller> {
+        down()
+    }
+    async fn user(&self, _: Peer) -> Result<User> {
+        down()
+    }
+    async fn create_room(&self, _: &Caller, _: Title) -> Result<Conversation> {
+        down()
+    }
+    async fn conversation(&self, _: &Caller, _: ConversationId) -> Result<Conversation> {
+        down()
+    }
+    async fn rooms(&self, _: Option<String>, _: u32) -> Result<ConversationPage> {
+        down()
+    }
+    async fn open_direct(&self, _: &Caller, _: Peer) -> Result<Conversation> {
+        down()
+    }
+    async fn post(&self, _: &Caller, _: NewMessage, _: Option<SocketKey>) -> Result<Message> {
+        down()
+    }
+    async fn edit(&self, _: &Caller, _: MessageId, _: MessageText) -> Result<Message> {
+        down()
+    }
+    async fn delete(&self, _: &Caller, _: MessageId) -> Result<()> {
+        down()
+    }
+    async fn message(&self, _: &Caller, _: MessageId) -> Result<Message> {
+        down()
+    }
+    async fn history(&self, _: &Caller, _: ConversationId, _: Span, _: u32) -> Result<History> {
+        down()
+    }
+    async fn mark_read(&self, _: &Caller, _: MessageId) -> Result<()> {
+        down()
+    }
+    async fn unread_count(&self, _: &Caller, _: ConversationId) -> Result<u64> {
+        down()
+    }
+    async fn changes(&self, _: ConversationId, _: Seq, _: u32) -> Result<Vec<Change>> {
+        down()
+    }
+    async fn heads(&self, _: Vec<ConversationId>) -> Result<Vec<(ConversationId, Seq)>> {
+        down()
+    }
+}
+
+fn app() -> OpenApiRouter {
+    let state = RestState {
+        chat: Arc::new(Down),
+        limits: Limits::default(),
+        secure_cookies: true,
+        session_ttl: Duration::from_secs(3_600),
+        guests: true,
+    };
+    router(state)
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+async fn ask(method: &str, path: &str, cookie: bool, body: &str) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if cookie {
+        request = request.header("cookie", "session=s3cret");
+    }
+    let request = request.body(Body::from(body.to_owned())).expect("a request");
+    let response = Router::from(app()).oneshot(request).await.expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = to_bytes(response.into_body(), BODY_MAX).await.expect("a body");
+    Answer { status, headers, body: serde_json::from_slice(&bytes).expect("JSON") }
+}
+
+#[tokio::test]
+async fn with_storage_down_every_dialect_says_unavailable_in_its_own_words() {
+    let account = r#"{"username": "alice", "password": "long enough"}"#;
+    let sentence = "the service is unavailable for the moment, try again";
+    for (method, path, expected) in [
+        ("POST", "/auth/register", json!({"status": "unavailable", "error": sentence})),
+        ("GET", "/api/conversations", json!({"status": "unavailable", "error": sentence})),
+        ("GET", "/api/conversations/lobby/1/", json!({"status": "unavailable", "error": sentence})),
+        ("POST", "/api/login", json!({"code": "unavailable", "error": sentence})),
+        ("GET", "/api/verify", json!({"code": "unavailable", "error": sentence})),
+        ("GET", "/api/rooms", json!({"code": "unavailable", "error": sentence})),
+        ("POST", "/register", json!({"status": "unavailable", "error": sentence})),
+        ("GET", "/logout", json!({"status": "unavailable", "error": sentence})),
+    ] {
+        let answer = ask(method, path, true, account).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert_eq!(answer.body, expected, "{path}");
+        assert_eq!(answer.headers["retry-after"], "1", "{path}");
+        assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
+        assert!(!answer.headers.contains_key("set-cookie"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
+    for (method, path, allowed) in [
+        ("DELETE", "/api/conversations", "GET,HEAD,POST"),
+        ("DELETE", "/api/conversations/", "GET,HEAD,POST"),
+        ("PUT", "/api/conversations/lobby/", "GET,HEAD,POST"),
+        ("POST", "/api/conversations/lobby/1", "GET,HEAD,DELETE"),
+        ("GET", "/auth/register/", "POST"),
+        ("POST", "/api/rooms", "GET,HEAD"),
+        ("GET", "/login", "POST"),
+    ] {
+        let answer = ask(method, path, false, "").await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert_eq!(answer.headers["allow"], allowed, "{method} {path}");
+        assert!(answer.body.is_object());
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_leads_nowhere_is_answered_in_json() {
+    let deeper = ask("GET", "/api/conversations/lobby/1/reactions/2", false, "").await;
+    assert_eq!(
+        (deeper.status, deeper.body),
+        (StatusCode::NOT_FOUND, json!({"status": "not found"}))
+    );
+    let elsewhere = ask("GET", "/nowhere", false, "").await;
+    assert_eq!(elsewhere.status, 404);
+    assert_eq!(elsewhere.body["code"], "not_found");
+    assert_eq!(elsewhere.headers["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn without_credentials_nothing_is_asked_of_the_chat() {
+    for (method, path) in [
+        ("GET", "/api/conversations/"),
+        ("POST", "/api/conversations"),
+        ("POST", "/api/conversations/nowhere"),
+        ("DELETE", "/api/conversations/lobby/1/"),
+    ] {
+        let answer = ask(method, path, false, "no JSON").await;
+        assert_eq!(answer.status, 401, "{method} {path}");
+        assert_eq!(answer.body, json!({"status": "unauthorised"}));
+    }
+    assert_eq!(ask("POST", "/logout", false, "").await.status, 200);
+    assert_eq!(ask("GET", "/api/verify", false, "").await.body["code"], "unauthorised");
+}
+
+#[tokio::test]
+async fn a_body_too_large_is_told_so() {
+    let body = format!(r#"{{"username": "{}"}}"#, "x".repeat(BODY_MAX));
+    let answer = ask("POST", "/auth/register", false, &body).await;
+    assert_eq!(
+        (answer.status, &answer.body["status"]),
+        (StatusCode::PAYLOAD_TOO_LARGE, &json!("bad request"))
+    );
+    let answer = ask("POST", "/api/register", false, &body).await;
+    assert_eq!(answer.body["code"], "payload_too_large");
+}
+
+#[test]
+fn the_document_has_each_canonical_path_once() {
+    let document = app().into_openapi();
+    let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
+    assert_eq!(
+        paths,
+        [
+            "/api/conversations/",
+            "/api/conversations/{id}",
+            "/api/conversations/{id}/{messageid}",
+            "/api/login",
+            "/api/register",
+            "/api/rooms",
+            "/api/verify",
+            "/auth/register",
+            "/login",
+            "/logout",
+            "/register",
+        ]
+    );
+}

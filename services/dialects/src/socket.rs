@@ -1,0 +1,104 @@
+//! What a socket leg is, whatever carries it. The gateway drives it: it opens a session for each
+//! socket, hands it that socket's events one at a time in the order in which they came, and
+//! acknowledges with what it returns.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use chat_core::{Caller, Chat, Feed, Limits, Listener, Render, Result, Session, Sink, SocketKey};
+use serde_json::Value;
+
+/// The two ports and the sizes that the settings decide.
+#[derive(Clone)]
+pub struct Ports {
+    /// Ask.
+    pub chat: Arc<dyn Chat>,
+    /// Hear.
+    pub feed: Arc<dyn Feed>,
+    /// How long texts may be.
+    pub limits: Limits,
+    /// Are guests let in?
+    pub guests: bool,
+    /// Numbers the sockets of this process.
+    pub keys: Arc<SocketKeys>,
+    /// Pages of these origins may open sockets with the visitor's cookie, beside our own.
+    pub origins: Arc<[String]>,
+}
+
+/// Gives each socket of a process its key.
+#[derive(Debug)]
+pub struct SocketKeys {
+    gateway: u64,
+    next: AtomicU64,
+}
+
+impl SocketKeys {
+    /// For the gateway process of this (random) number.
+    #[must_use]
+    pub const fn new(gateway: u64) -> Self {
+        Self { gateway, next: AtomicU64::new(1) }
+    }
+
+    /// The key of one more socket.
+    pub fn next(&self) -> SocketKey {
+        SocketKey { gateway: self.gateway, number: self.next.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+/// One connected socket, as a dialect sees it.
+#[derive(Clone)]
+pub struct Client {
+    /// Which socket.
+    pub key: SocketKey,
+    /// The session that it came with, if it came with one.
+    pub session: Option<Session>,
+    /// The way to it.
+    pub sink: Arc<dyn Sink>,
+    /// What it may ask and hear.
+    pub ports: Ports,
+}
+
+impl Client {
+    /// The authenticated user as a caller; `None` for those who came without a session.
+    #[must_use]
+    pub fn user(&self) -> Option<Caller> {
+        self.session.as_ref().map(|session| Caller::User(session.user.clone()))
+    }
+
+    /// A listener that words events as `render` does and hands them to this socket.
+    #[must_use]
+    pub fn listener(&self, render: &'static dyn Render) -> Listener {
+        Listener { key: self.key, render, sink: Arc::clone(&self.sink) }
+    }
+}
+
+/// A protocol's socket leg.
+#[async_trait]
+pub trait Leg: Send + Sync + 'static {
+    /// The protocol's name, as in the setting that lists the enabled ones.
+    fn protocol(&self) -> &'static str;
+
+    /// The Socket.IO namespace where only this protocol is served.
+    fn namespace(&self) -> &'static str;
+
+    /// Does this protocol have such an event? In the shared namespace the name tells which
+    /// protocol is meant.
+    fn knows(&self, event: &str, payload: &Value) -> bool;
+
+    /// Begins with a socket that has just connected.
+    async fn open(&self, client: Client) -> Result<Box<dyn Conversing>>;
+}
+
+/// A protocol's side of one socket.
+#[async_trait]
+pub trait Conversing: Send {
+    /// Handles one event. What it returns is acknowledged; a refusal is acknowledged, or sent as
+    /// an `error` event where the client asked for no acknowledgement.
+    async fn handle(&mut self, event: &str, payload: Value) -> Result<Value>;
+
+    /// The socket is gone.
+    async fn close(&mut self);
+}

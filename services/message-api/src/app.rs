@@ -1,0 +1,180 @@
+//! Puts the parts together, runs them, and stops them in order.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use axum::serve::ListenerExt;
+use chat_core::{
+    Chat,
+    process::{Backoff, Shutdown},
+};
+use dialects::rest::RestState;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use secrecy::ExposeSecret;
+use sqlx::mysql::MySqlConnectOptions;
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+
+use crate::{
+    admin::{self, Health, Phase},
+    chat::Rules,
+    config::{Config, Environment, Settings},
+    grpc, http,
+    passwords::Passwords,
+    publisher::Publisher,
+    sessions::Sessions,
+    store::{Store, StoreError, database, group_commit::GroupCommit, migrate::migrate},
+    tokens::Tokens,
+};
+
+/// How long MySQL may be away at the start.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs until SIGTERM or SIGINT, and then until all that was under way has ended.
+pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
+    let (health, tasks) = (Health::default(), Shutdown::new());
+    // Until the very end, so that a shutdown can be watched.
+    let admin = Shutdown::new();
+    serve_admin(config.admin_addr, &health, &admin).await?;
+    let mut signal = std::pin::pin!(Shutdown::signal());
+    tokio::select! {
+        ready = database_ready(&settings.database, &health) => ready?,
+        stop = &mut signal => return Ok(stop?),
+    }
+    if config.migrate_only {
+        tracing::info!("the database is up to date");
+        return Ok(());
+    }
+    let (http, grpc) = start(config, settings, &health, &tasks).await?;
+    health.enter(Phase::Serving);
+    let stopped = tokio::select! {
+        stop = &mut signal => stop.context("waiting for signals"),
+        early = http => early?.and(Err(anyhow::anyhow!("REST stopped by itself"))),
+        early = grpc => early?.and(Err(anyhow::anyhow!("gRPC stopped by itself"))),
+    };
+    tracing::info!("stopping");
+    health.enter(Phase::Stopping);
+    tasks.begin();
+    // The servers end when their requests have; with them goes the last way into the group
+    // commit, which then ends when all is committed; and so on with the publisher.
+    if !tasks.finished(Duration::from_secs(config.shutdown_grace)).await {
+        bail!("not everything ended within SHUTDOWN_GRACE");
+    }
+    admin.begin();
+    tracing::info!("stopped");
+    stopped
+}
+
+type Serving = JoinHandle<Result<()>>;
+
+async fn start(
+    config: &Config,
+    settings: &Settings,
+    health: &Health,
+    tasks: &Shutdown,
+) -> Result<(Serving, Serving)> {
+    let chat: Arc<dyn Chat> = Arc::new(rules(config, settings, health, tasks).await?);
+    let limits = config.limits();
+    let listener = bind("GRPC_ADDR", config.grpc_addr).await?;
+    let service = grpc::Service { chat: Arc::clone(&chat), limits };
+    let token = grpc::ServiceToken::new(&settings.service_token);
+    let grpc = tasks.spawn(grpc::serve(listener, service, token, health.clone(), tasks.clone()));
+    let legs = dialects::rest::router(RestState {
+        chat,
+        limits,
+        secure_cookies: config.environment == Environment::Production,
+        session_ttl: config.session_ttl(),
+        guests: config.guests,
+    });
+    let listener = bind("HTTP_ADDR", config.http_addr).await?;
+    let http = tasks.spawn(serve_http(listener, http::router(legs), tasks.clone()));
+    Ok((http, grpc))
+}
+
+async fn rules(
+    config: &Config,
+    settings: &Settings,
+    health: &Health,
+    tasks: &Shutdown,
+) -> Result<Rules> {
+    let pool = database::pool(settings.database.clone(), config.database_connections);
+    database::check_durability(&pool).await.context("asking MySQL how durable it is")?;
+    let store = Store::new(pool);
+    let url = settings.redis_url.expose_secret();
+    let sessions = Sessions::new(url, config.redis_prefix.clone(), config.session_ttl())
+        .map_err(|e| anyhow::anyhow!("REDIS_URL: {e}"))?;
+    let publisher = Publisher::start(settings.redis.clone(), config.redis_prefix.clone(), tasks)?;
+    tasks.spawn_until_stopped(health.clone().watch(store.clone(), sessions.clone()));
+    Ok(Rules {
+        group_commit: GroupCommit::start(&store, &publisher, tasks),
+        tokens: Tokens::new(&settings.jwt_secret, config.session_ttl()),
+        passwords: Passwords::new(config.hash_parallel())?,
+        guests: config.guests,
+        store,
+        sessions,
+        publisher,
+    })
+}
+
+async fn serve_http(listener: TcpListener, router: axum::Router, tasks: Shutdown) -> Result<()> {
+    let listener = listener.tap_io(|io| {
+        // Without it small answers wait for more; failing to set it does no harm.
+        let _ = io.set_nodelay(true);
+    });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { tasks.begun().await })
+        .await
+        .context("serving REST")
+}
+
+async fn serve_admin(address: SocketAddr, health: &Health, tasks: &Shutdown) -> Result<()> {
+    let listener = bind("ADMIN_ADDR", address).await?;
+    let metrics = PrometheusBuilder::new()
+        .set_buckets(&[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0])?
+        .install_recorder()?;
+    let upkeep = metrics.clone();
+    tasks.spawn_until_stopped(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let serving = admin::serve(listener, health.clone(), metrics);
+    tasks.spawn_until_stopped(logged("admin", serving));
+    Ok(())
+}
+
+async fn logged(what: &'static str, serving: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(what, %error, "stopped serving");
+    }
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{name}: can't serve {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "{name}");
+    Ok(listener)
+}
+
+/// Waits for MySQL, a bounded time, and brings the database up to date.
+async fn database_ready(options: &MySqlConnectOptions, health: &Health) -> Result<()> {
+    let until = Instant::now() + DATABASE_PATIENCE;
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
+    loop {
+        let error = match migrate(options).await {
+            Ok(()) => {
+                health.mysql(Ok(()));
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let passes = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_passing);
+        if !passes || Instant::now() >= until {
+            return Err(error.context("DATABASE_URL: the database can't be used"));
+        }
+        tracing::warn!(%error, "waiting for the database");
+        health.mysql(Err(format!("{error:#}")));
+        backoff.wait().await;
+    }
+}

@@ -1,0 +1,120 @@
+//! Hop 5 of 10: permit, store, then publish. From grpc.rs; next store/group_commit.rs, which
+//! publishes (publisher.rs) what it has committed.
+
+use chat_core::{
+    Caller, ChangeKind, ChatError, ConversationId, ConversationKind, Message, MessageId,
+    MessageText, Result, SocketKey, User,
+    chat::HISTORY_MAX,
+    model::{History, NewMessage, Span},
+    rights::{self, Verb},
+};
+
+use super::{Rules, no_such_conversation, peers};
+use crate::store::{group_commit::Post, no_such_message};
+
+/// Media that one message may carry.
+const MEDIA_MAX: usize = 4;
+/// Bytes of one medium's URL.
+const URL_MAX: usize = 1_024;
+
+impl Rules {
+    pub(super) async fn post_message(
+        &self,
+        caller: &Caller,
+        message: NewMessage,
+        origin: Option<SocketKey>,
+    ) -> Result<Message> {
+        let kind = self.permit(caller, Verb::Post, message.conversation).await?;
+        if let Caller::Guest(name) = caller {
+            // Somebody may have registered it since the guest was let in.
+            self.check_not_registered(name).await?;
+        }
+        check_media(&message.media)?;
+        let post = Post {
+            conversation: message.conversation,
+            peers: peers(&kind),
+            author: caller.clone(),
+            text: message.text.into_string(),
+            media: message.media,
+            client_id: message.client_id,
+        };
+        Ok(self.group_commit.post(post, origin).await?.message)
+    }
+
+    pub(super) async fn edit_message(
+        &self,
+        caller: &Caller,
+        id: MessageId,
+        text: MessageText,
+    ) -> Result<Message> {
+        let (message, kind, author) = self.own_message(caller, id).await?;
+        let (edited, seq) = self.store.edit(&message, &text, author).await?;
+        self.tell(&kind, edited.conversation, seq, ChangeKind::Edited(Box::new(edited.clone())));
+        Ok(edited)
+    }
+
+    pub(super) async fn delete_message(&self, caller: &Caller, id: MessageId) -> Result<()> {
+        let (message, kind, author) = self.own_message(caller, id).await?;
+        let recipient = peers(&kind).into_iter().flatten().find(|peer| *peer != author.id);
+        let seq = self.store.delete(&message, recipient, author).await?;
+        self.tell(&kind, message.conversation, seq, ChangeKind::Deleted { message: id });
+        Ok(())
+    }
+
+    /// A message that the caller may read, and its conversation's kind.
+    pub(super) async fn readable_message(
+        &self,
+        caller: &Caller,
+        id: MessageId,
+    ) -> Result<(Message, ConversationKind)> {
+        let message = self.store.message(id).await?.ok_or_else(no_such_message)?;
+        match self.permit(caller, Verb::Read, message.conversation).await {
+            Ok(kind) => Ok((message, kind)),
+            // Not even that there is such a conversation.
+            Err(refusal) if refusal.code() == chat_core::Code::NotFound => Err(no_such_message()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// A message that the caller wrote.
+    async fn own_message<'a>(
+        &self,
+        caller: &'a Caller,
+        id: MessageId,
+    ) -> Result<(Message, ConversationKind, &'a User)> {
+        let (message, kind) = self.readable_message(caller, id).await?;
+        rights::over_message(caller, &message.author)?;
+        let author = caller.user().ok_or_else(ChatError::unauthorised)?;
+        Ok((message, kind, author))
+    }
+
+    /// The head is read first and bounds the page: what is posted meanwhile comes by the feed.
+    pub(super) async fn page(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        span: Span,
+        limit: u32,
+    ) -> Result<History> {
+        self.admit(caller).await?;
+        let found =
+            self.store.conversation(conversation).await?.ok_or_else(no_such_conversation)?;
+        rights::in_conversation(caller, Verb::Read, &found.kind)?;
+        let limit = limit.clamp(1, HISTORY_MAX);
+        let messages = self.store.history(conversation, found.head, span, limit).await?;
+        Ok(History { messages, head: found.head })
+    }
+}
+
+fn check_media(media: &[String]) -> Result<()> {
+    if media.len() > MEDIA_MAX {
+        return Err(ChatError::invalid_payload("a message carries at most 4 media"));
+    }
+    let is_fine = |url: &String| {
+        (1..=URL_MAX).contains(&url.len()) && !url.chars().any(|c| c.is_control() || c == ' ')
+    };
+    if !media.iter().all(is_fine) {
+        return Err(ChatError::invalid_payload("a medium is a URL that an upload returned"));
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! Every setting, read once in `main`. `--help` is the reference.
+
+use std::{net::SocketAddr, path::PathBuf, thread::available_parallelism, time::Duration};
+
+use chat_core::{
+    Limits, Password,
+    process::{LogSettings, Secret},
+};
+use clap::{ArgAction, Parser, ValueEnum, value_parser};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::mysql::MySqlConnectOptions;
+
+use crate::store::database;
+
+/// message-api: users, sessions, conversations and messages, over REST and gRPC.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "message-api", version)]
+pub struct Config {
+    /// MySQL or MariaDB: `mysql://user:password@host:3306/database`
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+
+    /// A file that holds DATABASE_URL
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    pub database_url_file: Option<PathBuf>,
+
+    /// Most connections to the database
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = value_parser!(u32).range(6..=1_000))]
+    pub database_connections: u32,
+
+    /// Redis: `redis://:password@host:6379`
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<SecretString>,
+
+    /// A file that holds REDIS_URL
+    #[arg(long, env = "REDIS_URL_FILE")]
+    pub redis_url_file: Option<PathBuf>,
+
+    /// What all keys and channels in Redis begin with; the same for all services
+    #[arg(long, env = "REDIS_PREFIX", default_value = "switchboard")]
+    pub redis_prefix: String,
+
+    /// Where REST is served
+    #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:3100")]
+    pub http_addr: SocketAddr,
+
+    /// Where gRPC is served
+    #[arg(long, env = "GRPC_ADDR", default_value = "0.0.0.0:3101")]
+    pub grpc_addr: SocketAddr,
+
+    /// Where health, readiness and metrics are served
+    #[arg(long, env = "ADMIN_ADDR", default_value = "0.0.0.0:9100")]
+    pub admin_addr: SocketAddr,
+
+    /// Signs the tokens; at least 32 bytes, the same for all replicas
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
+    pub jwt_secret: Option<SecretString>,
+
+    /// A file that holds JWT_SECRET
+    #[arg(long, env = "JWT_SECRET_FILE")]
+    pub jwt_secret_file: Option<PathBuf>,
+
+    /// What gateways must show; at least 16 bytes, the same for all services
+    #[arg(long, env = "SERVICE_TOKEN", hide_env_values = true)]
+    pub service_token: Option<SecretString>,
+
+    /// A file that holds SERVICE_TOKEN
+    #[arg(long, env = "SERVICE_TOKEN_FILE")]
+    pub service_token_file: Option<PathBuf>,
+
+    /// In production session cookies are sent over HTTPS only
+    #[arg(long, env = "ENVIRONMENT", value_enum, default_value_t = Environment::Production)]
+    pub environment: Environment,
+
+    /// Are guests let in? The same for all services
+    #[arg(long, env = "GUESTS", default_value_t = true, action = ArgAction::Set)]
+    pub guests: bool,
+
+    /// Longest message, in characters; the same for all services
+    #[arg(long, env = "TEXT_MAX", default_value_t = 4_000, value_parser = value_parser!(u32).range(1..=100_000))]
+    pub text_max: u32,
+
+    /// Shortest password, in characters
+    #[arg(long, env = "PASSWORD_MIN", default_value_t = 4, value_parser = value_parser!(u32).range(1..=64))]
+    pub password_min: u32,
+
+    /// Seconds for which a session lives after its last use, and a token after it was issued
+    #[arg(long, env = "SESSION_TTL", default_value_t = 2_592_000, value_parser = value_parser!(u64).range(1..=315_360_000))]
+    pub session_ttl: u64,
+
+    /// Passwords hashed at once, 19 MiB each [default: the number of cores]
+    #[arg(long, env = "HASH_PARALLEL", value_parser = value_parser!(u32).range(1..=256))]
+    pub hash_parallel: Option<u32>,
+
+    /// Seconds that requests under way get to end after SIGTERM
+    #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 25, value_parser = value_parser!(u64).range(1..=600))]
+    pub shutdown_grace: u64,
+
+    /// Log lines
+    #[command(flatten)]
+    pub log: LogSettings,
+
+    /// Bring the database up to date, then stop
+    #[arg(long)]
+    pub migrate_only: bool,
+}
+
+/// Where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// On a developer's machine, over plain HTTP.
+    Development,
+    /// Behind HTTPS.
+    Production,
+}
+
+/// The settings that must be read or parsed further.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// From DATABASE_URL.
+    pub database: MySqlConnectOptions,
+    /// From REDIS_URL.
+    pub redis_url: SecretString,
+    /// From REDIS_URL.
+    pub redis: redis::Client,
+    /// From JWT_SECRET.
+    pub jwt_secret: SecretString,
+    /// From SERVICE_TOKEN.
+    pub service_token: SecretString,
+}
+
+impl Config {
+    /// Reads the command line and the environment. The error is one sentence that names the
+    /// setting; `--help` and `--version` are answered here.
+    pub fn read() -> Result<Self, String> {
+        Self::try_parse().map_err(|error| {
+            if !error.use_stderr() {
+                error.exit();
+            }
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.strip_prefix("error: ").unwrap_or(first).to_owned()
+        })
+    }
+
+    /// Reads the secrets, parses the URLs. The error is one sentence that names the setting.
+    pub fn settings(&self) -> Result<Settings, String> {
+        let database_url =
+            secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
+        let redis_url =
+            secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref(), 1)?;
+        let token = (self.service_token.as_ref(), self.service_token_file.as_ref());
+        if self.redis_prefix.is_empty() || self.redis_prefix.contains(char::is_whitespace) {
+            return Err("REDIS_PREFIX must be a word".into());
+        }
+        Ok(Settings {
+            database: database::options(database_url.expose_secret())
+                .map_err(|e| format!("DATABASE_URL: {e}"))?,
+            redis: redis::Client::open(redis_url.expose_secret())
+                .map_err(|e| format!("REDIS_URL: {e}"))?,
+            redis_url,
+            jwt_secret: secret(
+                "JWT_SECRET",
+                self.jwt_secret.as_ref(),
+                self.jwt_secret_file.as_ref(),
+                32,
+            )?,
+            service_token: secret("SERVICE_TOKEN", token.0, token.1, 16)?,
+        })
+    }
+
+    /// How long texts and passwords may be.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            text_max: self.text_max as usize,
+            password_min: (self.password_min as usize).min(Password::MAX),
+        }
+    }
+
+    /// How long a session lives after its last use.
+    #[must_use]
+    pub const fn session_ttl(&self) -> Duration {
+        Duration::from_secs(self.session_ttl)
+    }
+
+    /// Passwords hashed at once.
+    #[must_use]
+    pub fn hash_parallel(&self) -> usize {
+        let cores = || available_parallelism().map_or(1, usize::from);
+        self.hash_parallel.map_or_else(cores, |n| n as usize)
+    }
+}
+
+fn secret(
+    name: &'static str,
+    value: Option<&SecretString>,
+    file: Option<&PathBuf>,
+    least: usize,
+) -> Result<SecretString, String> {
+    let secret = Secret { name, value, file }.read()?;
+    if secret.expose_secret().len() < least {
+        return Err(match least {
+            1 => format!("{name} is empty"),
+            _ => format!("{name} must have at least {least} bytes"),
+        });
+    }
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(change: &[&str]) -> Result<Settings, String> {
+        let mut arguments = vec![
+            "message-api",
+            "--database-url=mysql://u:p@localhost/chat",
+            "--redis-url=redis://localhost",
+            "--jwt-secret=0123456789abcdef0123456789abcdef",
+            "--service-token=0123456789abcdef",
+        ];
+        arguments.retain(|a| !change.iter().any(|c| c.split('=').next() == a.split('=').next()));
+        arguments.extend(change.iter().filter(|c| c.contains('=')));
+        Config::try_parse_from(arguments).map_err(|e| e.to_string())?.settings()
+    }
+
+    #[test]
+    fn good_settings_are_taken() {
+        assert!(settings(&[]).is_ok());
+    }
+
+    #[test]
+    fn a_bad_setting_is_named() {
+        for (change, name) in [
+            ("--database-url", "DATABASE_URL"),
+            ("--database-url=postgres://x/y", "DATABASE_URL"),
+            ("--redis-url=http://x", "REDIS_URL"),
+            ("--redis-prefix=", "REDIS_PREFIX"),
+            ("--jwt-secret=short", "JWT_SECRET"),
+            ("--service-token", "SERVICE_TOKEN"),
+            ("--http-addr=nowhere", "HTTP_ADDR"),
+            ("--guests=perhaps", "GUESTS"),
+            ("--text-max=0", "TEXT_MAX"),
+            ("--environment=moon", "ENVIRONMENT"),
+        ] {
+            let error = settings(&[change]).expect_err(change);
+            assert!(error.contains(name), "{change}: {error}");
+        }
+    }
+}

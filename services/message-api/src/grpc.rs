@@ -1,0 +1,305 @@
+//! Hop 4 of 10: gRPC requests become the model's commands. From proto/; next chat/messages.rs.
+//!
+//! Every verb makes three moves: parse, ask, convert.
+
+mod auth;
+mod parse;
+mod server;
+
+use std::sync::Arc;
+
+use chat_core::{Chat, ChatError, ConversationId, Limits, MessageId, Seq};
+use switchboard_proto::{
+    convert::session_id,
+    status::from_error,
+    v1::{self, chat_service_server::ChatService},
+};
+use tonic::{Request, Response, Status};
+
+pub use self::{auth::ServiceToken, server::serve};
+
+/// The service on the port `Chat`.
+pub struct Service {
+    /// Asked.
+    pub chat: Arc<dyn Chat>,
+    /// Sizes, checked at this edge as at any other.
+    pub limits: Limits,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+async fn answer<T>(asked: impl Future<Output = Result<T, ChatError>>) -> Answer<T> {
+    match asked.await {
+        Ok(answer) => Ok(Response::new(answer)),
+        Err(refusal) => {
+            metrics::counter!("switchboard_refusals_total", "code" => refusal.code().as_str())
+                .increment(1);
+            Err(from_error(&refusal))
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl ChatService for Service {
+    async fn register(
+        &self,
+        request: Request<v1::RegisterRequest>,
+    ) -> Answer<v1::RegisterResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let (name, password) = parse::account(&request, &self.limits)?;
+            let login = self.chat.register(name, password).await?;
+            Ok(v1::RegisterResponse { login: Some((&login).into()) })
+        })
+        .await
+    }
+
+    async fn log_in(&self, request: Request<v1::LogInRequest>) -> Answer<v1::LogInResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let (name, password) = parse::log_in(&request)?;
+            let login = self.chat.log_in(name, password).await?;
+            Ok(v1::LogInResponse { login: Some((&login).into()) })
+        })
+        .await
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<v1::AuthenticateRequest>,
+    ) -> Answer<v1::AuthenticateResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let session = self.chat.authenticate(parse::credential(request)?).await?;
+            Ok(v1::AuthenticateResponse { session: Some((&session).into()) })
+        })
+        .await
+    }
+
+    async fn end_session(
+        &self,
+        request: Request<v1::EndSessionRequest>,
+    ) -> Answer<v1::EndSessionResponse> {
+        let request = request.into_inner();
+        answer(async {
+            self.chat.end_session(session_id(&request.session_id)?).await?;
+            Ok(v1::EndSessionResponse {})
+        })
+        .await
+    }
+
+    async fn list_live_sessions(
+        &self,
+        request: Request<v1::ListLiveSessionsRequest>,
+    ) -> Answer<v1::ListLiveSessionsResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let living = self.chat.live_sessions(parse::sessions(&request.session_ids)?).await?;
+            let session_ids = living.iter().map(|id| id.as_str().to_owned()).collect();
+            Ok(v1::ListLiveSessionsResponse { session_ids })
+        })
+        .await
+    }
+
+    async fn admit_guest(
+        &self,
+        request: Request<v1::AdmitGuestRequest>,
+    ) -> Answer<v1::AdmitGuestResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let caller = self.chat.admit_guest(parse::name(&request.name)?).await?;
+            Ok(v1::AdmitGuestResponse { caller: Some((&caller).into()) })
+        })
+        .await
+    }
+
+    async fn get_user(&self, request: Request<v1::GetUserRequest>) -> Answer<v1::GetUserResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let user = self.chat.user(parse::user_peer(request)?).await?;
+            Ok(v1::GetUserResponse { user: Some((&user).into()) })
+        })
+        .await
+    }
+
+    async fn create_room(
+        &self,
+        request: Request<v1::CreateRoomRequest>,
+    ) -> Answer<v1::CreateRoomResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let title = parse::title(&request.title)?;
+            let room = self.chat.create_room(&parse::caller(request.caller)?, title).await?;
+            Ok(v1::CreateRoomResponse { conversation: Some((&room).into()) })
+        })
+        .await
+    }
+
+    async fn get_conversation(
+        &self,
+        request: Request<v1::GetConversationRequest>,
+    ) -> Answer<v1::GetConversationResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let id = request.conversation_id.parse()?;
+            let found = self.chat.conversation(&parse::caller(request.caller)?, id).await?;
+            Ok(v1::GetConversationResponse { conversation: Some((&found).into()) })
+        })
+        .await
+    }
+
+    async fn list_rooms(
+        &self,
+        request: Request<v1::ListRoomsRequest>,
+    ) -> Answer<v1::ListRoomsResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let after = Some(request.after).filter(|after| !after.is_empty());
+            let page = self.chat.rooms(after, request.limit).await?;
+            Ok(v1::ListRoomsResponse {
+                conversations: page.conversations.iter().map(Into::into).collect(),
+                next: page.next.unwrap_or_default(),
+            })
+        })
+        .await
+    }
+
+    async fn open_direct(
+        &self,
+        request: Request<v1::OpenDirectRequest>,
+    ) -> Answer<v1::OpenDirectResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let peer = parse::direct_peer(request.peer)?;
+            let direct = self.chat.open_direct(&parse::caller(request.caller)?, peer).await?;
+            Ok(v1::OpenDirectResponse { conversation: Some((&direct).into()) })
+        })
+        .await
+    }
+
+    async fn post_message(
+        &self,
+        request: Request<v1::PostMessageRequest>,
+    ) -> Answer<v1::PostMessageResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let caller = parse::caller(request.caller.clone())?;
+            let origin = request.origin.map(Into::into);
+            let message = parse::new_message(request, &self.limits)?;
+            let message = self.chat.post(&caller, message, origin).await?;
+            Ok(v1::PostMessageResponse { message: Some((&message).into()) })
+        })
+        .await
+    }
+
+    async fn edit_message(
+        &self,
+        request: Request<v1::EditMessageRequest>,
+    ) -> Answer<v1::EditMessageResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let text = parse::text(&request.text, &self.limits)?;
+            let caller = parse::caller(request.caller)?;
+            let message = self.chat.edit(&caller, MessageId(request.message_id), text).await?;
+            Ok(v1::EditMessageResponse { message: Some((&message).into()) })
+        })
+        .await
+    }
+
+    async fn delete_message(
+        &self,
+        request: Request<v1::DeleteMessageRequest>,
+    ) -> Answer<v1::DeleteMessageResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let caller = parse::caller(request.caller)?;
+            self.chat.delete(&caller, MessageId(request.message_id)).await?;
+            Ok(v1::DeleteMessageResponse {})
+        })
+        .await
+    }
+
+    async fn get_message(
+        &self,
+        request: Request<v1::GetMessageRequest>,
+    ) -> Answer<v1::GetMessageResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let caller = parse::caller(request.caller)?;
+            let message = self.chat.message(&caller, MessageId(request.message_id)).await?;
+            Ok(v1::GetMessageResponse { message: Some((&message).into()) })
+        })
+        .await
+    }
+
+    async fn get_history(
+        &self,
+        request: Request<v1::GetHistoryRequest>,
+    ) -> Answer<v1::GetHistoryResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let id = request.conversation_id.parse()?;
+            let caller = parse::caller(request.caller)?;
+            let span = parse::span(request.span);
+            let page = self.chat.history(&caller, id, span, request.limit).await?;
+            let messages = page.messages.iter().map(Into::into).collect();
+            Ok(v1::GetHistoryResponse { messages, head: page.head.0 })
+        })
+        .await
+    }
+
+    async fn mark_read(
+        &self,
+        request: Request<v1::MarkReadRequest>,
+    ) -> Answer<v1::MarkReadResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let caller = parse::caller(request.caller)?;
+            self.chat.mark_read(&caller, MessageId(request.message_id)).await?;
+            Ok(v1::MarkReadResponse {})
+        })
+        .await
+    }
+
+    async fn get_unread_count(
+        &self,
+        request: Request<v1::GetUnreadCountRequest>,
+    ) -> Answer<v1::GetUnreadCountResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let id = request.conversation_id.parse()?;
+            let count = self.chat.unread_count(&parse::caller(request.caller)?, id).await?;
+            Ok(v1::GetUnreadCountResponse { count })
+        })
+        .await
+    }
+
+    async fn list_changes(
+        &self,
+        request: Request<v1::ListChangesRequest>,
+    ) -> Answer<v1::ListChangesResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let id = request.conversation_id.parse()?;
+            let changes = self.chat.changes(id, Seq(request.since), request.limit).await?;
+            Ok(v1::ListChangesResponse { changes: changes.iter().map(Into::into).collect() })
+        })
+        .await
+    }
+
+    async fn get_heads(
+        &self,
+        request: Request<v1::GetHeadsRequest>,
+    ) -> Answer<v1::GetHeadsResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let heads = self.chat.heads(parse::conversations(&request.conversation_ids)).await?;
+            let head = |(id, seq): (ConversationId, Seq)| v1::Head {
+                conversation_id: id.to_string(),
+                seq: seq.0,
+            };
+            Ok(v1::GetHeadsResponse { heads: heads.into_iter().map(head).collect() })
+        })
+        .await
+    }
+}

@@ -1,0 +1,105 @@
+//! REST: the dialects' legs, the OpenAPI document, and what surrounds every request.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Json, Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue, StatusCode},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chat_core::Code;
+use serde_json::json;
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use utoipa_axum::router::OpenApiRouter;
+
+/// The longest that a request may take.
+const TIMEOUT: Duration = Duration::from_secs(12);
+
+/// The whole of REST.
+pub fn router(legs: OpenApiRouter) -> Router {
+    let (router, mut document) = legs.split_for_parts();
+    document.info.title = "Switchboard".into();
+    document.info.version = env!("CARGO_PKG_VERSION").into();
+    router
+        .route("/openapi.json", get(async move || Json(document)))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(in_bounded_time))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            HeaderName::from_static("x-content-type-options"),
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(from_fn(noted))
+}
+
+async fn in_bounded_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => refusal(Code::Unavailable, "the request took too long, try again"),
+    }
+}
+
+/// One line for each refused or failed request. Without its query: that may hold a token.
+async fn noted(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status();
+    let ms = began.elapsed().as_millis();
+    metrics::counter!("switchboard_http_requests_total", "status" => status.as_str().to_owned())
+        .increment(1);
+    if status.is_server_error() {
+        tracing::warn!(%method, path, status = status.as_u16(), ms, "request failed");
+    } else if status.is_client_error() {
+        tracing::info!(%method, path, status = status.as_u16(), ms, "request refused");
+    }
+    response
+}
+
+fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
+    let cause = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    tracing::error!(cause, "a request handler panicked");
+    refusal(Code::Internal, "internal error")
+}
+
+fn refusal(code: Code, sentence: &str) -> Response {
+    let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Json(json!({"error": sentence, "code": code.as_str()}))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(path: &str) -> (u16, Value) {
+        let legs = OpenApiRouter::new().route("/panic", get(async || -> () { panic!("oh") }));
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = router(legs).oneshot(request).await.expect("an answer");
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        (status, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_tells_nothing() {
+        let (status, body) = ask("/panic").await;
+        assert_eq!((status, body), (500, json!({"error": "internal error", "code": "internal"})));
+    }
+
+    #[tokio::test]
+    async fn the_openapi_document_is_served() {
+        let (status, body) = ask("/openapi.json").await;
+        assert_eq!((status, &body["info"]["title"]), (200, &json!("Switchboard")));
+        assert_eq!(body["info"]["version"], json!(env!("CARGO_PKG_VERSION")));
+    }
+}

@@ -1,0 +1,26 @@
+//! message-api: owns users, sessions, conversations and messages. REST for people, gRPC for the
+//! gateways, MySQL for what must last, Redis for sessions and for telling the gateways.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`config`] | every setting |
+//! | [`app`] | puts the parts together, runs and stops them |
+//! | [`http`] | mounts the dialects' REST legs |
+//! | [`grpc`] | hop 4: requests become the model's commands |
+//! | [`chat`] | hop 5: the rules; permit, store, publish |
+//! | [`store`] | hop 6: SQL, group commit, migrations |
+//! | [`publisher`] | hop 7: Redis PUBLISH after the commit |
+//! | [`sessions`], [`tokens`], [`passwords`] | who is who |
+//! | [`admin`] | health, readiness, metrics |
+
+pub mod admin;
+pub mod app;
+pub mod chat;
+pub mod config;
+pub mod grpc;
+pub mod http;
+pub mod passwords;
+pub mod publisher;
+pub mod sessions;
+pub mod store;
+pub mod tokens;

@@ -1,0 +1,164 @@
+//! Hop 7 of 10: publish on Redis what has become durable. From store/group_commit.rs (posts) and
+//! chat/ (the rest); next socket-gateway's subscriber.rs.
+//!
+//! One task, so that what was handed over first is published first. It never holds up whoever
+//! committed, and what it loses the gateways notice by a hole in `seq`, and ask for.
+
+use std::time::Duration;
+
+use chat_core::{ConversationId, Event, Topic, UserId, process::Shutdown};
+use prost::Message as _;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use switchboard_proto::v1;
+use tokio::sync::mpsc;
+
+/// Events that may wait; the next is dropped, and counted.
+const QUEUE: usize = 16_384;
+/// Events in one round trip.
+const BATCH: usize = 256;
+/// How long a round trip may take before its events are given up.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// An event and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The topics.
+    pub topics: Vec<Topic>,
+    /// The event.
+    pub event: Event,
+}
+
+/// The way to the publishing task. It ends when the last clone of this is gone and all is out.
+#[derive(Clone, Debug)]
+pub struct Publisher(mpsc::Sender<Publication>);
+
+impl Publisher {
+    /// A publisher, and the end at which its task (or a test) takes the events.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<Publication>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
+    /// A publisher whose task publishes on the channels `{prefix}:{topic}`.
+    pub fn start(
+        client: redis::Client,
+        prefix: String,
+        tasks: &Shutdown,
+    ) -> redis::RedisResult<Self> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(usize::MAX)
+            .set_max_delay(Duration::from_secs(1))
+            .set_connection_timeout(Some(TIMEOUT))
+            .set_response_timeout(Some(TIMEOUT));
+        let redis = ConnectionManager::new_lazy_with_config(client, config)?;
+        let (publisher, queue) = Self::new();
+        tasks.spawn(Task { redis, prefix, is_down: false }.run(queue));
+        Ok(publisher)
+    }
+
+    /// Hands an event over, without waiting.
+    pub fn publish(&self, topics: Vec<Topic>, event: Event) {
+        if self.0.try_send(Publication { topics, event }).is_err() {
+            lost(1);
+        }
+    }
+}
+
+fn lost(events: usize) {
+    metrics::counter!("switchboard_publications_lost_total").increment(events as u64);
+}
+
+/// Where a change goes: to its conversation, and for a direct to both users too, who may not have
+/// that conversation open.
+#[must_use]
+pub fn topics(conversation: ConversationId, peers: Option<[UserId; 2]>) -> Vec<Topic> {
+    let users = peers.into_iter().flatten().map(Topic::User);
+    std::iter::once(Topic::Conversation(conversation)).chain(users).collect()
+}
+
+struct Task {
+    redis: ConnectionManager,
+    prefix: String,
+    is_down: bool,
+}
+
+impl Task {
+    async fn run(mut self, mut queue: mpsc::Receiver<Publication>) {
+        let mut taken = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut taken, BATCH).await > 0 {
+            let outcome = self.publish(&taken).await;
+            self.note(outcome, taken.len());
+            taken.clear();
+            if self.is_down && queue.is_closed() {
+                // Shutting down without Redis: the gateways will ask.
+                lost(queue.len());
+                return;
+            }
+        }
+    }
+
+    async fn publish(&mut self, publications: &[Publication]) -> Result<(), String> {
+        let mut pipe = redis::pipe();
+        for Publication { topics, event } in publications {
+            let payload = v1::Event::from(event).encode_to_vec();
+            for topic in topics {
+                pipe.publish(format!("{}:{topic}", self.prefix), payload.as_slice()).ignore();
+            }
+        }
+        match tokio::time::timeout(TIMEOUT, pipe.query_async::<()>(&mut self.redis)).await {
+            Ok(published) => published.map_err(|e| e.to_string()),
+            Err(_) => Err("no answer in time".into()),
+        }
+    }
+
+    /// Counts every loss, logs an outage once.
+    fn note(&mut self, outcome: Result<(), String>, events: usize) {
+        let was_down = std::mem::replace(&mut self.is_down, outcome.is_err());
+        metrics::gauge!("switchboard_publisher_up").set(if self.is_down { 0 } else { 1 });
+        match outcome {
+            Ok(()) => {
+                metrics::counter!("switchboard_publications_total").increment(events as u64);
+                if was_down {
+                    tracing::info!("publishing on Redis works again");
+                }
+            }
+            Err(cause) => {
+                lost(events);
+                if !was_down {
+                    tracing::warn!(cause, "can't publish on Redis: live events come late");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::{Notice, SessionId};
+
+    use super::*;
+
+    #[test]
+    fn a_direct_goes_to_its_two_users_as_well() {
+        let id = ConversationId::LOBBY;
+        assert_eq!(topics(id, None), [Topic::Conversation(id)]);
+        let direct = topics(id, Some([UserId(1), UserId(2)]));
+        assert_eq!(
+            direct,
+            [Topic::Conversation(id), Topic::User(UserId(1)), Topic::User(UserId(2))]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_holds_nobody_up() {
+        let (publisher, mut queue) = Publisher::new();
+        let event = Event::Notice(Notice::SessionEnded(SessionId::of_secret("s")));
+        for _ in 0..=QUEUE {
+            publisher.publish(vec![Topic::Everyone], event.clone());
+        }
+        drop(publisher);
+        let mut all = Vec::new();
+        assert_eq!(queue.recv_many(&mut all, usize::MAX).await, QUEUE);
+    }
+}

@@ -1,0 +1,83 @@
+//! The pool, and what every connection of it is told.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    Executor, MySqlConnection, MySqlPool,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+};
+
+/// How long a request waits for a free connection.
+const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// Parses a URL. The error is a sentence without the URL, since that holds a password.
+pub fn options(url: &str) -> Result<MySqlConnectOptions, String> {
+    if !url.starts_with("mysql://") && !url.starts_with("mariadb://") {
+        return Err("it must begin with mysql://".into());
+    }
+    let options = MySqlConnectOptions::from_str(url).map_err(|e| e.to_string())?;
+    if options.get_database().is_none_or(str::is_empty) {
+        return Err("it names no database (mysql://user:password@host:3306/database)".into());
+    }
+    Ok(options.charset("utf8mb4").timezone(Some("+00:00".to_owned())))
+}
+
+/// A pool that connects when it is first used.
+#[must_use]
+pub fn pool(options: MySqlConnectOptions, connections: u32) -> MySqlPool {
+    MySqlPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .max_lifetime(Duration::from_secs(30 * 60))
+        .after_connect(|connection, _| Box::pin(prepare(connection)))
+        .connect_lazy_with(options)
+}
+
+/// READ COMMITTED: a transaction that holds a conversation sees what was committed before it got
+/// it. Strict: what does not fit is refused, never cut. Nothing waits or runs without a bound.
+async fn prepare(connection: &mut MySqlConnection) -> sqlx::Result<()> {
+    connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+    connection
+        .execute(
+            "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), \
+             innodb_lock_wait_timeout = 4",
+        )
+        .await?;
+    let version: String =
+        sqlx::query_scalar("SELECT VERSION()").fetch_one(&mut *connection).await?;
+    let bound = if version.contains("MariaDB") {
+        "SET SESSION max_statement_time = 8"
+    } else {
+        "SET SESSION max_execution_time = 8000"
+    };
+    connection.execute(bound).await?;
+    Ok(())
+}
+
+/// Says so when the server may lose what it has acknowledged.
+pub async fn check_durability(pool: &MySqlPool) -> sqlx::Result<()> {
+    let flush: u64 =
+        sqlx::query_scalar("SELECT CAST(@@GLOBAL.innodb_flush_log_at_trx_commit AS UNSIGNED)")
+            .fetch_one(pool)
+            .await?;
+    if flush != 1 {
+        tracing::warn!(
+            innodb_flush_log_at_trx_commit = flush,
+            "MySQL may lose acknowledged messages in a crash: set it to 1"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_must_be_mysqls_and_name_a_database() {
+        assert!(options("mysql://u:p@localhost/chat").is_ok());
+        for bad in ["postgres://localhost/chat", "mysql://localhost", "mysql://localhost/", "x"] {
+            assert!(options(bad).is_err(), "{bad}");
+        }
+    }
+}

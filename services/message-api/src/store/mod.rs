@@ -1,0 +1,69 @@
+//! Hop 6 of 10: SQL. From chat/messages.rs; next publisher.rs.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`database`] | the pool and what every connection is told |
+//! | [`migrate`] | the schema, brought up to date by one replica at a time |
+//! | [`group_commit`] | posts: one durable commit for all that queued up |
+//! | `batch` | what such a commit does |
+//! | `revise` | edits, deletions, reads: each a transaction of its own |
+//! | `changes` | the changes since a seq, and heads |
+//! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
+//! | `transaction` | running one, again after a deadlock |
+//! | `rows` | what rows look like, kept apart from the model |
+//!
+//! The rule that everything rests on: whoever changes a conversation first raises its `head`
+//! (`UPDATE conversations SET head = …`). That takes the next seq and holds the row until commit,
+//! so that the changes of a conversation are stored one after the other, without holes.
+
+mod batch;
+mod changes;
+mod conversations;
+pub mod database;
+mod directs;
+mod error;
+pub mod group_commit;
+mod known;
+mod messages;
+pub mod migrate;
+mod revise;
+mod rows;
+mod transaction;
+mod users;
+
+use std::sync::Arc;
+
+use chat_core::{ConversationId, ConversationKind, User, UserId};
+use sqlx::MySqlPool;
+
+use self::known::Known;
+pub use self::{
+    error::StoreError,
+    users::{Account, NewAccount},
+};
+pub(crate) use self::{messages::no_such_message, users::username_taken};
+
+/// What the store's functions return.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The way to MySQL. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: MySqlPool,
+    users: Arc<Known<UserId, User>>,
+    kinds: Arc<Known<ConversationId, ConversationKind>>,
+}
+
+impl Store {
+    /// A store on a pool whose database has been migrated.
+    #[must_use]
+    pub fn new(pool: MySqlPool) -> Self {
+        Self { pool, users: Arc::default(), kinds: Arc::default() }
+    }
+
+    /// Can MySQL be reached?
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! Puts the gateway together, runs it, and stops it in order.
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use chat_core::{Chat, Feed, process::Shutdown};
+use dialects::{
+    chatto::socket::ChattoLeg,
+    conversations,
+    socket::{Leg, Ports, SocketKeys},
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rand::RngExt;
+
+use crate::{
+    admin::{self, Health},
+    chat_client::ChatClient,
+    config::Settings,
+    connections::Connections,
+    feed::{FeedHandle, GatewayFeed},
+    presence::Presence,
+    server,
+    sessions::Sessions,
+    sockets::{self, Mount},
+    subscriber::Subscriber,
+    whisper,
+};
+
+/// The protocols that can be enabled.
+pub const PROTOCOLS: &[&str] = &["conversations", "chatto"];
+
+/// The legs on Socket.IO; one line for each protocol.
+fn legs(enabled: &[String]) -> Vec<Arc<dyn Leg>> {
+    let all: [Arc<dyn Leg>; 1] = [Arc::new(ChattoLeg)];
+    all.into_iter().filter(|leg| enabled.iter().any(|name| name == leg.protocol())).collect()
+}
+
+/// Runs until SIGTERM or SIGINT. The error is one sentence.
+pub async fn run(settings: Settings) -> Result<(), String> {
+    let config = &settings.config;
+    let listener = server::bind(config.http_addr)?;
+    let admin_listener = server::bind(config.admin_addr)?;
+    let metrics =
+        PrometheusBuilder::new().install_recorder().map_err(|cause| format!("metrics: {cause}"))?;
+    let shutdown = Shutdown::new();
+    // The bus, presence and the admin port live until the last socket is gone.
+    let background = Shutdown::new();
+    let connections = Connections::new(config.connections_max);
+
+    let (ports, subscriber) = ports(&settings, &background)?;
+    let router = router(&settings, ports, &connections, &shutdown);
+    let health = Health { subscriber, shutdown: shutdown.clone(), metrics };
+    let admin = axum::serve(admin_listener, admin::router(health));
+    background.spawn_until_stopped(async move {
+        if let Err(cause) = admin.await {
+            tracing::error!(%cause, "the admin port failed");
+        }
+    });
+    let accepting = server::serve(
+        listener,
+        router,
+        Arc::clone(&connections),
+        settings.write_deadline,
+        shutdown.clone(),
+    );
+    shutdown.spawn(accepting);
+    tracing::info!(http = %config.http_addr, admin = %config.admin_addr, "socket-gateway is up");
+
+    Shutdown::signal().await.map_err(|cause| format!("signals: {cause}"))?;
+    tracing::info!(connections = connections.count(), "stopping");
+    // Presence says farewell first: users who reconnect elsewhere have never left.
+    background.begin();
+    shutdown.begin();
+    connections.drain(settings.shutdown_grace / 2).await;
+    let in_time = shutdown.finished(settings.shutdown_grace / 2).await
+        && background.finished(settings.shutdown_grace / 4).await;
+    tracing::info!(in_time, "stopped");
+    Ok(())
+}
+
+/// The two ports, with everything behind them.
+fn ports(settings: &Settings, background: &Shutdown) -> Result<(Ports, Arc<Subscriber>), String> {
+    let config = &settings.config;
+    let epoch = rand::rng().random::<u64>();
+    let chat: Arc<dyn Chat> =
+        Arc::new(ChatClient::new(&config.message_api_grpc_url, &settings.service_token)?);
+    let redis =
+        whisper::connection(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;
+
+    let (whisperer, whispers) = whisper::queue();
+    background.spawn_until_stopped(whispers.publish(config.redis_prefix.clone(), redis.clone()));
+    let (presence, moves) = Presence::new();
+    background.spawn(presence.clone().run(
+        moves,
+        redis,
+        config.redis_prefix.clone(),
+        epoch,
+        whisperer.clone(),
+        background.clone(),
+    ));
+    let sessions = Arc::new(Sessions::default());
+    background.spawn_until_stopped(Arc::clone(&sessions).run(Arc::clone(&chat)));
+    let subscriber = Arc::new(Subscriber::new(&config.redis_prefix));
+    let feed = GatewayFeed::new(
+        Arc::clone(&chat),
+        Arc::clone(&subscriber),
+        whisperer,
+        presence,
+        sessions,
+        background.clone(),
+    );
+    background.spawn(Arc::clone(&subscriber).run(
+        settings.redis.clone(),
+        Arc::clone(&feed) as Arc<_>,
+        background.clone(),
+    ));
+    let feed: Arc<dyn Feed> = Arc::new(FeedHandle(feed));
+    let ports = Ports {
+        chat,
+        feed,
+        limits: settings.limits,
+        guests: config.guests,
+        keys: Arc::new(SocketKeys::new(epoch)),
+        origins: config.allowed_origins.clone().into(),
+    };
+    Ok((ports, subscriber))
+}
+
+fn router(
+    settings: &Settings,
+    ports: Ports,
+    connections: &Arc<Connections>,
+    shutdown: &Shutdown,
+) -> Router {
+    let enabled = &settings.config.protocols;
+    let mut router = Router::new();
+    if enabled.iter().any(|name| name == "conversations") {
+        router = router.merge(conversations::socket::router(ports.clone()));
+    }
+    let mount = Mount {
+        legs: legs(enabled).into(),
+        ports,
+        connections: Arc::clone(connections),
+        shutdown: shutdown.clone(),
+    };
+    router
+        .layer(sockets::layer(&mount))
+        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_upgrade))
+}

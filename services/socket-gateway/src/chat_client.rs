@@ -1,0 +1,341 @@
+//! Hop 2 of 10: the port `Chat`, over gRPC. From `dialects/<protocol>/socket.rs`; next `proto/`.
+//!
+//! Every call has a deadline. What changes nothing when it happens twice is tried again while
+//! message-api is away, as long as the deadline allows; a post only if it carries a key.
+
+use std::{future::Future, time::Duration};
+
+use async_trait::async_trait;
+use chat_core::{
+    Caller, Change, Chat, Conversation, ConversationId, Credential, Login, Message, MessageId,
+    MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
+    model::{ConversationPage, History, NewMessage, Peer, Span},
+    process::Backoff,
+};
+use secrecy::{ExposeSecret, SecretString};
+use switchboard_proto::{
+    AUTHORIZATION,
+    convert::required,
+    status::to_error,
+    v1::{self, chat_service_client::ChatServiceClient},
+};
+use tokio::time::{Instant, timeout_at};
+use tonic::{
+    Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+/// Most time that one ask may take, retries included.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Adds the service token to each call.
+#[derive(Clone)]
+struct ServiceToken(MetadataValue<Ascii>);
+
+impl Interceptor for ServiceToken {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert(AUTHORIZATION, self.0.clone());
+        Ok(request)
+    }
+}
+
+type Client = ChatServiceClient<InterceptedService<Channel, ServiceToken>>;
+
+/// message-api, as the gateway sees it.
+#[derive(Clone)]
+pub struct ChatClient {
+    client: Client,
+}
+
+impl ChatClient {
+    /// Connects when first used, and again whenever the connection is lost. The error is one
+    /// sentence that names the setting.
+    pub fn new(url: &str, token: &SecretString) -> std::result::Result<Self, String> {
+        let channel = Endpoint::from_shared(url.to_owned())
+            .map_err(|e| format!("MESSAGE_API_GRPC_URL: {e}"))?
+            .connect_timeout(Duration::from_secs(2))
+            .timeout(DEADLINE)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(5))
+            .keep_alive_timeout(Duration::from_secs(3))
+            .keep_alive_while_idle(true)
+            .connect_lazy();
+        let bearer = format!("Bearer {}", token.expose_secret())
+            .parse()
+            .map_err(|_| "SERVICE_TOKEN must be printable ASCII".to_owned())?;
+        Ok(Self { client: ChatServiceClient::with_interceptor(channel, ServiceToken(bearer)) })
+    }
+
+    /// One call, one try.
+    async fn once<A, F>(&self, call: impl FnOnce(Client) -> F) -> Result<A>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let outcome = timeout_at(Instant::now() + DEADLINE, call(self.client.clone())).await;
+        let answer = outcome.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
+        answer.map(Response::into_inner).map_err(|status| to_error(&status))
+    }
+
+    /// One call, tried again while message-api is away.
+    async fn repeated<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = Instant::now() + DEADLINE;
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(800));
+        loop {
+            let status = match timeout_at(deadline, call(self.client.clone())).await {
+                Ok(Ok(answer)) => return Ok(answer.into_inner()),
+                Ok(Err(status)) => status,
+                Err(_) => Status::deadline_exceeded("no answer"),
+            };
+            let delay = backoff.next_delay();
+            if status.code() != tonic::Code::Unavailable || Instant::now() + delay >= deadline {
+                return Err(to_error(&status));
+            }
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
+
+/// `Some(text)` unless empty.
+fn non_empty(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+#[async_trait]
+impl Chat for ChatClient {
+    async fn register(&self, name: Username, password: Option<Password>) -> Result<Login> {
+        let password = password.map(|password| password.expose().to_owned());
+        let request = v1::RegisterRequest { username: name.to_string(), password };
+        let answer = self.once(|mut c| async move { c.register(request).await }).await?;
+        required(answer.login, "login")?.try_into()
+    }
+
+    async fn log_in(&self, name: Username, password: Password) -> Result<Login> {
+        let (username, password) = (name.to_string(), password.expose().to_owned());
+        let request = v1::LogInRequest { username, password };
+        let answer = self.once(|mut c| async move { c.log_in(request).await }).await?;
+        required(answer.login, "login")?.try_into()
+    }
+
+    async fn authenticate(&self, credential: Credential) -> Result<Session> {
+        use v1::authenticate_request::Credential as Shown;
+        let credential = Some(match credential {
+            Credential::Session(secret) => Shown::Secret(secret.expose_secret().to_owned()),
+            Credential::Token(token) => Shown::Token(token.expose_secret().to_owned()),
+        });
+        let request = v1::AuthenticateRequest { credential };
+        let call = |mut c: Client| {
+            let request = request.clone();
+            async move { c.authenticate(request).await }
+        };
+        required(self.repeated(call).await?.session, "session")?.try_into()
+    }
+
+    async fn end_session(&self, session: SessionId) -> Result<()> {
+        let call = |mut c: Client| {
+            let request = v1::EndSessionRequest { session_id: session.as_str().to_owned() };
+            async move { c.end_session(request).await }
+        };
+        self.repeated(call).await.map(drop)
+    }
+
+    async fn live_sessions(&self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>> {
+        let ids: Vec<_> = sessions.iter().map(|id| id.as_str().to_owned()).collect();
+        let call = |mut c: Client| {
+            let request = v1::ListLiveSessionsRequest { session_ids: ids.clone() };
+            async move { c.list_live_sessions(request).await }
+        };
+        let alive = self.repeated(call).await?.session_ids;
+        alive.iter().map(|id| switchboard_proto::convert::session_id(id)).collect()
+    }
+
+    async fn admit_guest(&self, name: Username) -> Result<Caller> {
+        let call = |mut c: Client| {
+            let request = v1::AdmitGuestRequest { name: name.to_string() };
+            async move { c.admit_guest(request).await }
+        };
+        required(self.repeated(call).await?.caller, "caller")?.try_into()
+    }
+
+    async fn user(&self, peer: Peer) -> Result<User> {
+        use v1::get_user_request::Peer as Asked;
+        let peer = Some(match peer {
+            Peer::Name(name) => Asked::Name(name.to_string()),
+            Peer::Id(id) => Asked::Id(id.0),
+        });
+        let call = |mut c: Client| {
+            let request = v1::GetUserRequest { peer: peer.clone() };
+            async move { c.get_user(request).await }
+        };
+        required(self.repeated(call).await?.user, "user")?.try_into()
+    }
+
+    async fn create_room(&self, caller: &Caller, title: Title) -> Result<Conversation> {
+        let (caller, title) = (Some(caller.into()), title.as_str().to_owned());
+        let request = v1::CreateRoomRequest { caller, title };
+        let answer = self.once(|mut c| async move { c.create_room(request).await }).await?;
+        required(answer.conversation, "conversation")?.try_into()
+    }
+
+    async fn conversation(&self, caller: &Caller, id: ConversationId) -> Result<Conversation> {
+        let call = |mut c: Client| {
+            let request = v1::GetConversationRequest {
+                caller: Some(caller.into()),
+                conversation_id: id.to_string(),
+            };
+            async move { c.get_conversation(request).await }
+        };
+        required(self.repeated(call).await?.conversation, "conversation")?.try_into()
+    }
+
+    async fn rooms(&self, after: Option<String>, limit: u32) -> Result<ConversationPage> {
+        let call = |mut c: Client| {
+            let request = v1::ListRoomsRequest { after: after.clone().unwrap_or_default(), limit };
+            async move { c.list_rooms(request).await }
+        };
+        let page = self.repeated(call).await?;
+        let conversations =
+            page.conversations.into_iter().map(TryInto::try_into).collect::<Result<_>>()?;
+        Ok(ConversationPage { conversations, next: non_empty(page.next) })
+    }
+
+    async fn open_direct(&self, caller: &Caller, peer: Peer) -> Result<Conversation> {
+        use v1::open_direct_request::Peer as Asked;
+        let peer = Some(match peer {
+            Peer::Name(name) => Asked::PeerName(name.to_string()),
+            Peer::Id(id) => Asked::PeerId(id.0),
+        });
+        let call = |mut c: Client| {
+            let request = v1::OpenDirectRequest { caller: Some(caller.into()), peer: peer.clone() };
+            async move { c.open_direct(request).await }
+        };
+        required(self.repeated(call).await?.conversation, "conversation")?.try_into()
+    }
+
+    async fn post(
+        &self,
+        caller: &Caller,
+        message: NewMessage,
+        origin: Option<SocketKey>,
+    ) -> Result<Message> {
+        let request = v1::PostMessageRequest {
+            caller: Some(caller.into()),
+            conversation_id: message.conversation.to_string(),
+            text: message.text.into_string(),
+            media: message.media,
+            client_id: message.client_id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
+            origin: origin.map(Into::into),
+        };
+        let answer = if request.client_id.is_empty() {
+            self.once(|mut c| async move { c.post_message(request).await }).await?
+        } else {
+            let call = |mut c: Client| {
+                let request = request.clone();
+                async move { c.post_message(request).await }
+            };
+            self.repeated(call).await?
+        };
+        required(answer.message, "message")?.try_into()
+    }
+
+    async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message> {
+        let (caller, text) = (Some(caller.into()), text.into_string());
+        let request = v1::EditMessageRequest { caller, message_id: id.0, text };
+        let answer = self.once(|mut c| async move { c.edit_message(request).await }).await?;
+        required(answer.message, "message")?.try_into()
+    }
+
+    async fn delete(&self, caller: &Caller, id: MessageId) -> Result<()> {
+        let request = v1::DeleteMessageRequest { caller: Some(caller.into()), message_id: id.0 };
+        self.once(|mut c| async move { c.delete_message(request).await }).await.map(drop)
+    }
+
+    async fn message(&self, caller: &Caller, id: MessageId) -> Result<Message> {
+        let call = |mut c: Client| {
+            let request = v1::GetMessageRequest { caller: Some(caller.into()), message_id: id.0 };
+            async move { c.get_message(request).await }
+        };
+        required(self.repeated(call).await?.message, "message")?.try_into()
+    }
+
+    async fn history(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        span: Span,
+        limit: u32,
+    ) -> Result<History> {
+        use v1::get_history_request::Span as Asked;
+        let span = match span {
+            Span::Newest => None,
+            Span::Before(id) => Some(Asked::Before(id.0)),
+            Span::After(id) => Some(Asked::After(id.0)),
+            Span::Offset(offset) => Some(Asked::Offset(offset)),
+        };
+        let call = |mut c: Client| {
+            let request = v1::GetHistoryRequest {
+                caller: Some(caller.into()),
+                conversation_id: conversation.to_string(),
+                limit,
+                span,
+            };
+            async move { c.get_history(request).await }
+        };
+        let page = self.repeated(call).await?;
+        let messages = page.messages.into_iter().map(TryInto::try_into).collect::<Result<_>>()?;
+        Ok(History { messages, head: Seq(page.head) })
+    }
+
+    async fn mark_read(&self, caller: &Caller, id: MessageId) -> Result<()> {
+        let call = |mut c: Client| {
+            let request = v1::MarkReadRequest { caller: Some(caller.into()), message_id: id.0 };
+            async move { c.mark_read(request).await }
+        };
+        self.repeated(call).await.map(drop)
+    }
+
+    async fn unread_count(&self, caller: &Caller, conversation: ConversationId) -> Result<u64> {
+        let call = |mut c: Client| {
+            let request = v1::GetUnreadCountRequest {
+                caller: Some(caller.into()),
+                conversation_id: conversation.to_string(),
+            };
+            async move { c.get_unread_count(request).await }
+        };
+        self.repeated(call).await.map(|answer| answer.count)
+    }
+
+    async fn changes(
+        &self,
+        conversation: ConversationId,
+        since: Seq,
+        limit: u32,
+    ) -> Result<Vec<Change>> {
+        let call = |mut c: Client| {
+            let request = v1::ListChangesRequest {
+                conversation_id: conversation.to_string(),
+                since: since.0,
+                limit,
+            };
+            async move { c.list_changes(request).await }
+        };
+        self.repeated(call).await?.changes.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn heads(
+        &self,
+        conversations: Vec<ConversationId>,
+    ) -> Result<Vec<(ConversationId, Seq)>> {
+        let ids: Vec<_> = conversations.iter().map(ToString::to_string).collect();
+        let call = |mut c: Client| {
+            let request = v1::GetHeadsRequest { conversation_ids: ids.clone() };
+            async move { c.get_heads(request).await }
+        };
+        let heads = self.repeated(call).await?.heads;
+        heads.iter().map(|head| Ok((head.conversation_id.parse()?, Seq(head.seq)))).collect()
+    }
+}

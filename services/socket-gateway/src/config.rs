@@ -1,0 +1,182 @@
+//! The settings: environment variables (or flags), read once, checked before any port is bound.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use chat_core::{
+    Limits,
+    process::{LogSettings, Secret},
+};
+use clap::{Parser, ValueEnum};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// On a developer's machine.
+    Development,
+    /// For real users.
+    Production,
+}
+
+/// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
+/// have connections for.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "socket-gateway", version)]
+pub struct Config {
+    /// Where clients' sockets are accepted
+    #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:3001")]
+    pub http_addr: SocketAddr,
+
+    /// Where health, readiness and metrics are served
+    #[arg(long, env = "ADMIN_ADDR", default_value = "0.0.0.0:9001")]
+    pub admin_addr: SocketAddr,
+
+    /// message-api's gRPC address
+    #[arg(long, env = "MESSAGE_API_GRPC_URL", default_value = "http://127.0.0.1:3101")]
+    pub message_api_grpc_url: String,
+
+    /// Redis, for pub/sub and presence
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<SecretString>,
+
+    /// File that holds REDIS_URL
+    #[arg(long, env = "REDIS_URL_FILE")]
+    pub redis_url_file: Option<PathBuf>,
+
+    /// First part of every Redis key and channel; the same for all services of one deployment
+    #[arg(long, env = "REDIS_PREFIX", default_value = "switchboard")]
+    pub redis_prefix: String,
+
+    /// What this service shows message-api, at least 16 characters
+    #[arg(long, env = "SERVICE_TOKEN", hide_env_values = true)]
+    pub service_token: Option<SecretString>,
+
+    /// File that holds SERVICE_TOKEN
+    #[arg(long, env = "SERVICE_TOKEN_FILE")]
+    pub service_token_file: Option<PathBuf>,
+
+    /// The enabled protocols
+    #[arg(long, env = "PROTOCOLS", value_delimiter = ',', default_value = "conversations,chatto")]
+    pub protocols: Vec<String>,
+
+    /// Are sockets without a session or token let in as guests? The same for all services
+    #[arg(long, env = "GUESTS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub guests: bool,
+
+    /// Origins, beside our own, whose pages may open sockets with the visitor's cookie,
+    /// e.g. `https://app.example`
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<String>,
+
+    /// Longest message, in Unicode characters; the same for all services
+    #[arg(long, env = "TEXT_MAX", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=16_000))]
+    pub text_max: u32,
+
+    /// Most connections at once; more wait to be accepted
+    #[arg(long, env = "CONNECTIONS_MAX", default_value_t = 50_000)]
+    pub connections_max: usize,
+
+    /// Seconds that a client may let written data wait before its connection is cut
+    #[arg(long, env = "WRITE_DEADLINE", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub write_deadline: u64,
+
+    /// Seconds that a stop may take: clients are told to go, what is under way is finished
+    #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub shutdown_grace: u64,
+
+    /// Development or production
+    #[arg(long, env = "ENVIRONMENT", value_enum, default_value_t = Environment::Production)]
+    pub environment: Environment,
+
+    /// Logs
+    #[command(flatten)]
+    pub logs: LogSettings,
+}
+
+/// The settings once checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// As given.
+    pub config: Config,
+    /// The Redis URL, parsed.
+    pub redis: redis::Client,
+    /// The service token.
+    pub service_token: SecretString,
+    /// How long texts may be.
+    pub limits: Limits,
+    /// Most time that a client may let written data wait.
+    pub write_deadline: Duration,
+    /// Most time that a stop may take.
+    pub shutdown_grace: Duration,
+}
+
+impl Config {
+    /// Checks what clap can't. The error is one sentence that names the setting.
+    pub fn check(self) -> Result<Settings, String> {
+        let redis_url = Secret {
+            name: "REDIS_URL",
+            value: self.redis_url.as_ref(),
+            file: self.redis_url_file.as_ref(),
+        }
+        .read()?;
+        let service_token = Secret {
+            name: "SERVICE_TOKEN",
+            value: self.service_token.as_ref(),
+            file: self.service_token_file.as_ref(),
+        }
+        .read()?;
+        if service_token.expose_secret().len() < 16 {
+            return Err("SERVICE_TOKEN must have at least 16 characters".into());
+        }
+        if let Some(unknown) =
+            self.protocols.iter().find(|name| !crate::app::PROTOCOLS.contains(&name.as_str()))
+        {
+            let known = crate::app::PROTOCOLS.join(", ");
+            return Err(format!("PROTOCOLS: there is no protocol {unknown:?}, only {known}"));
+        }
+        Ok(Settings {
+            redis: redis::Client::open(redis_url.expose_secret())
+                .map_err(|e| format!("REDIS_URL: {e}"))?,
+            service_token,
+            limits: Limits { text_max: self.text_max as usize, ..Limits::default() },
+            write_deadline: Duration::from_secs(self.write_deadline),
+            shutdown_grace: Duration::from_secs(self.shutdown_grace),
+            config: self,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(arguments: &[&str]) -> String {
+        let command = ["socket-gateway"].iter().chain(arguments);
+        match Config::try_parse_from(command) {
+            Ok(config) => config.check().expect_err("refused"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    const GOOD: [&str; 4] =
+        ["--redis-url", "redis://127.0.0.1", "--service-token", "0123456789abcdef"];
+
+    #[test]
+    fn a_bad_value_is_refused_with_a_sentence_that_names_it() {
+        assert!(refusal(&["--service-token", "0123456789abcdef"]).contains("REDIS_URL"));
+        assert!(
+            refusal(&["--redis-url", "redis://h", "--service-token", "x"])
+                .contains("SERVICE_TOKEN")
+        );
+        let with = |more: [&'static str; 2]| [&GOOD[..], &more[..]].concat();
+        assert!(refusal(&with(["--protocols", "chatto,irc"])).contains("irc"));
+        assert!(refusal(&with(["--text-max", "0"])).contains("text-max"));
+        assert!(refusal(&with(["--http-addr", "nowhere"])).contains("http-addr"));
+    }
+
+    #[test]
+    fn the_defaults_need_only_redis_and_the_token() {
+        let command = ["socket-gateway"].iter().chain(&GOOD);
+        assert!(Config::try_parse_from(command).expect("parses").check().is_ok());
+    }
+}

@@ -1,0 +1,230 @@
+//! Hop 9 of 10: who here follows what. From `subscriber.rs`; next `dialects/<protocol>/render.rs`.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`hub`] | one followed conversation: order kept, holes noticed |
+//! | [`crowd`] | listeners, and events rendered once for each protocol |
+//! | [`repair`] | what is missing is asked for |
+
+mod crowd;
+mod hub;
+mod repair;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chat_core::{
+    Caller, Chat, ChatError, ConversationId, Event, Feed, Fleeting, Follow, Listener, Notice,
+    Result, Seq, SessionId, Sink, SocketKey, Topic, chat::CHANGES_MAX, process::Shutdown,
+};
+
+use tokio::sync::Notify;
+
+use self::{
+    crowd::Rendered,
+    hub::{Hub, Outcome},
+};
+use crate::{
+    presence::Presence,
+    sessions::Sessions,
+    subscriber::{Hearer, Subscriber},
+    whisper::Whisperer,
+};
+
+/// How long a first follower waits for Redis to confirm. After that the comparison of heads
+/// stands in, until Redis is back.
+const CONFIRM: Duration = Duration::from_secs(1);
+
+/// The gateway's `Feed`.
+pub struct GatewayFeed {
+    chat: Arc<dyn Chat>,
+    subscriber: Arc<Subscriber>,
+    whisperer: Whisperer,
+    presence: Presence,
+    sessions: Arc<Sessions>,
+    shutdown: Shutdown,
+    next: AtomicU64,
+    compare: Notify,
+    /// Repairs outlive the call that began them.
+    me: Weak<Self>,
+    hubs: Mutex<HashMap<ConversationId, (Arc<Hub>, usize)>>,
+    crowds: Mutex<HashMap<Topic, HashMap<u64, Listener>>>,
+}
+
+impl GatewayFeed {
+    /// Nobody follows anything yet.
+    pub fn new(
+        chat: Arc<dyn Chat>,
+        subscriber: Arc<Subscriber>,
+        whisperer: Whisperer,
+        presence: Presence,
+        sessions: Arc<Sessions>,
+        shutdown: Shutdown,
+    ) -> Arc<Self> {
+        // Ended sessions are told to everyone, so that topic is always followed.
+        subscriber.want(Topic::Everyone);
+        let feed = Arc::new_cyclic(|me| Self {
+            chat,
+            subscriber,
+            whisperer,
+            presence,
+            sessions,
+            shutdown,
+            next: AtomicU64::new(1),
+            compare: Notify::new(),
+            me: Weak::clone(me),
+            hubs: Mutex::default(),
+            crowds: Mutex::default(),
+        });
+        feed.shutdown.spawn_until_stopped(Arc::clone(&feed).compare_heads_now_and_then());
+        feed
+    }
+
+    fn hubs(&self) -> MutexGuard<'_, HashMap<ConversationId, (Arc<Hub>, usize)>> {
+        self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn crowds(&self) -> MutexGuard<'_, HashMap<Topic, HashMap<u64, Listener>>> {
+        self.crowds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hub(&self, conversation: ConversationId) -> Option<Arc<Hub>> {
+        self.hubs().get(&conversation).map(|(hub, _)| Arc::clone(hub))
+    }
+
+    /// One more use of a conversation's hub, until the [`Follow`] is dropped.
+    fn hold_hub(self: &Arc<Self>, conversation: ConversationId, number: u64) -> (Arc<Hub>, Follow) {
+        let hub = {
+            let mut hubs = self.hubs();
+            let (hub, uses) =
+                hubs.entry(conversation).or_insert_with(|| (Arc::new(Hub::new(conversation)), 0));
+            *uses += 1;
+            Arc::clone(hub)
+        };
+        self.subscriber.want(Topic::Conversation(conversation));
+        let feed = Arc::clone(self);
+        let follow = Follow::new(move || {
+            feed.subscriber.unwant(Topic::Conversation(conversation));
+            let mut hubs = feed.hubs();
+            if let Some((hub, uses)) = hubs.get_mut(&conversation) {
+                hub.leave(number);
+                *uses -= 1;
+                if *uses == 0 {
+                    hubs.remove(&conversation);
+                }
+            }
+        });
+        (hub, follow)
+    }
+}
+
+impl Hearer for GatewayFeed {
+    fn hear(&self, topic: Topic, event: Event) {
+        if let Event::Notice(Notice::SessionEnded(session)) = &event {
+            self.sessions.end(session);
+        }
+        match (topic, event) {
+            (Topic::Conversation(id), Event::Change(change)) => {
+                let Some(hub) = self.hub(id) else { return };
+                if let Outcome::Missing(_) = hub.offer(change) {
+                    self.repair_soon(hub);
+                }
+            }
+            (Topic::Conversation(id), event) => {
+                if let Some(hub) = self.hub(id) {
+                    hub.tell(&event);
+                }
+            }
+            (topic, event) => {
+                let mut rendered = Rendered::new(&event);
+                for listener in self.crowds().get(&topic).into_iter().flat_map(HashMap::values) {
+                    rendered.tell(listener);
+                }
+            }
+        }
+    }
+
+    fn back(&self) {
+        self.compare_heads_soon();
+        self.sessions.compare_soon();
+    }
+}
+
+/// The port, with the handle that its follows keep.
+#[derive(Clone)]
+pub struct FeedHandle(pub Arc<GatewayFeed>);
+
+#[async_trait]
+impl Feed for FeedHandle {
+    async fn follow(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        listener: Listener,
+    ) -> Result<Follow> {
+        let feed = &self.0;
+        let number = feed.next.fetch_add(1, Ordering::Relaxed);
+        let (hub, follow) = feed.hold_hub(conversation, number);
+        let topic = Topic::Conversation(conversation);
+        let was_heard = feed.subscriber.is_heard(topic, Duration::ZERO).await;
+        let mut heard = after;
+        while let Outcome::Missing(since) = hub.join(number, listener.clone(), heard) {
+            let page = feed.chat.changes(conversation, since, CHANGES_MAX).await?;
+            if page.is_empty() {
+                return Err(ChatError::internal("changes that were there are gone", conversation));
+            }
+            for change in page {
+                heard = change.seq;
+                Rendered::new(&Event::Change(change)).tell(&listener);
+            }
+        }
+        if !was_heard {
+            feed.subscriber.is_heard(topic, CONFIRM).await;
+            // What was published between the history and the confirmation was not heard.
+            feed.repair(&hub, true).await;
+        } else if hub.outcome() != Outcome::Done {
+            feed.repair_soon(hub);
+        }
+        Ok(follow)
+    }
+
+    async fn listen(&self, topic: Topic, listener: Listener) -> Result<Follow> {
+        let feed = Arc::clone(&self.0);
+        let number = feed.next.fetch_add(1, Ordering::Relaxed);
+        feed.crowds().entry(topic).or_default().insert(number, listener);
+        feed.subscriber.want(topic);
+        Ok(Follow::new(move || {
+            feed.subscriber.unwant(topic);
+            let mut crowds = feed.crowds();
+            if let Some(crowd) = crowds.get_mut(&topic) {
+                crowd.remove(&number);
+                if crowd.is_empty() {
+                    crowds.remove(&topic);
+                }
+            }
+        }))
+    }
+
+    fn bind(&self, session: &SessionId, sink: Arc<dyn Sink>) -> Follow {
+        self.0.sessions.bind(session, sink)
+    }
+
+    fn whisper(&self, topic: Topic, event: Fleeting) {
+        self.0.whisperer.whisper(topic, event);
+    }
+
+    fn enter(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
+        self.0.presence.enter(conversation, who, socket);
+    }
+
+    fn leave(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
+        self.0.presence.leave(conversation, who, socket);
+    }
+}

@@ -1,0 +1,133 @@
+//! Accepts connections. Each has a kill switch and a write deadline, and must say what it wants
+//! in time.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use chat_core::process::Shutdown;
+use hyper::{body::Incoming, header, server::conn::http1};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tower::ServiceExt;
+
+use crate::{
+    connections::{Connections, KillSwitch, OpenConnection},
+    guarded_io::GuardedIo,
+};
+
+/// How long a request's head may take.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4_096;
+
+/// Binds a port. The error is one sentence.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    let listen = || -> io::Result<TcpListener> {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    listen().map_err(|cause| format!("can't listen on {address}: {cause}"))
+}
+
+/// Serves until shutdown begins; connections that are open then live on.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: Arc<Connections>,
+    write_deadline: Duration,
+    shutdown: Shutdown,
+) {
+    loop {
+        let open = connections.open().await;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.begun() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // One connection's trouble is its own.
+                let _ = tune(&stream, write_deadline);
+                let served =
+                    serve_one(stream, open, router.clone(), write_deadline, shutdown.clone());
+                shutdown.spawn(served);
+            }
+            Err(cause) => {
+                // Out of file descriptors, most likely: some will come free.
+                tracing::warn!(%cause, "can't accept");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn tune(stream: &TcpStream, write_deadline: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_user_timeout(Some(write_deadline))
+}
+
+async fn serve_one(
+    stream: TcpStream,
+    open: OpenConnection,
+    router: Router,
+    write_deadline: Duration,
+    shutdown: Shutdown,
+) {
+    let switch = open.switch().clone();
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(switch.clone());
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let io = TokioIo::new(GuardedIo::new(stream, open, write_deadline));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(io, service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        outcome = connection.as_mut() => {
+            if let Err(cause) = outcome {
+                tracing::debug!(%cause, "a connection ended");
+            }
+        }
+        () = shutdown.begun() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// Remembers which connection carries an Engine.IO session that goes over from polling.
+pub async fn note_upgrade(
+    State(connections): State<Arc<Connections>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_upgrade = request.headers().contains_key(header::UPGRADE);
+    let sid = request
+        .uri()
+        .query()
+        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")));
+    if let (true, Some(sid), Some(switch)) =
+        (is_upgrade, sid, request.extensions().get::<KillSwitch>())
+    {
+        connections.upgraded(sid, switch);
+    }
+    next.run(request).await
+}

@@ -1,0 +1,128 @@
+//! Who connects. Runs before the client hears that it is in, so that not even the first event of
+//! an eager client finds nobody listening.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use chat_core::{ChatError, Code, Session, SocketKey};
+use serde_json::Value;
+use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Mount,
+    inbox::{Delivery, Inbox, Meta},
+};
+
+/// What a socket brings from its handshake to its task.
+pub(super) struct Seat {
+    pub key: SocketKey,
+    pub session: Option<Session>,
+    pub inbox: Inbox,
+    pub gone: CancellationToken,
+}
+
+/// Left by [`admit`] for [`super::task::begin`].
+#[derive(Clone)]
+pub(super) struct Seated(pub Arc<Mutex<Option<Seat>>>);
+
+/// The sentence of a `connect_error`.
+pub(super) struct Refusal(String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<ChatError> for Refusal {
+    fn from(error: ChatError) -> Self {
+        match error.code() {
+            // 004: the words of its document.
+            Code::InvalidToken | Code::Unauthorised => Self("Invalid token".to_owned()),
+            _ => Self(error.message().to_owned()),
+        }
+    }
+}
+
+/// Checks who it is and puts the handlers in place.
+pub(super) async fn admit(
+    mount: Mount,
+    socket: SocketRef,
+    auth: Option<Value>,
+) -> Result<(), Refusal> {
+    if mount.shutdown.is_begun() {
+        return Err(Refusal("this replica stops, try another".to_owned()));
+    }
+    let token = token(auth.as_ref(), socket.req_parts().uri.query())?;
+    let headers = &socket.req_parts().headers;
+    let session = dialects::handshake::session(&mount.ports, token, headers).await?;
+    if session.is_none() && !mount.ports.guests {
+        return Err(Refusal("Authentication required".to_owned()));
+    }
+    let (outbox, inbox) = super::inbox::pair();
+    let gone = CancellationToken::new();
+    let key = mount.ports.keys.next();
+    let seat = Seat { key, session, inbox, gone: gone.clone() };
+    socket.extensions.insert(Seated(Arc::new(Mutex::new(Some(seat)))));
+    socket.on_fallback(
+        move |socket: SocketRef,
+              Event(event): Event,
+              TryData(payload): TryData<Value>,
+              meta: Meta,
+              ack: AckSender| {
+            // Runs in the read loop, in the order in which the events came.
+            let payload = payload.map_err(|cause| cause.to_string());
+            outbox.put(
+                &socket,
+                Delivery { event, payload, ack, wants_ack: meta.wants_ack },
+                meta.size,
+            );
+            async {}
+        },
+    );
+    let connections = mount.connections;
+    socket.on_disconnect(move |socket: SocketRef| {
+        gone.cancel();
+        connections.forget(&socket.id.to_string());
+        async {}
+    });
+    Ok(())
+}
+
+/// `auth: {token}`, or `?token=` for clients whose version has no `auth`. Empty means none.
+fn token<'a>(auth: Option<&'a Value>, query: Option<&'a str>) -> Result<Option<&'a str>, Refusal> {
+    let given = auth.and_then(|auth| auth.get("token")).filter(|token| !token.is_null());
+    let token = match given {
+        Some(Value::String(token)) => Some(token.as_str()),
+        Some(_) => return Err(Refusal("Invalid token".to_owned())),
+        None => {
+            query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("token=")))
+        }
+    };
+    Ok(token.filter(|token| !token.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_token_comes_in_auth_or_else_in_the_query() {
+        let of = |auth: Value, query| {
+            token(Some(&auth), query).map(|token| token.map(str::to_owned)).map_err(|e| e.0)
+        };
+        assert_eq!(of(json!({"token": "a.b.c"}), Some("token=x")), Ok(Some("a.b.c".to_owned())));
+        assert_eq!(of(json!({}), Some("EIO=3&token=a.b.c")), Ok(Some("a.b.c".to_owned())));
+        for none in
+            [json!(null), json!({}), json!({"token": ""}), json!({"token": null}), json!([1])]
+        {
+            assert_eq!(of(none, Some("EIO=4")), Ok(None));
+        }
+        assert_eq!(of(json!({"token": 7}), None), Err("Invalid token".to_owned()));
+    }
+}
