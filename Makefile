@@ -42,7 +42,7 @@ lint: lint-rust lint-proto lint-deps ## Check form, lints, documentation, protob
 lint-rust:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
 
 # buf is one program; its Python package brings it compiled.
 lint-proto:

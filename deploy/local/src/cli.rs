@@ -55,6 +55,9 @@ impl Given {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
+    /// Its directory under .local: one run of a name at a time
+    #[arg(long, env = "RUN_NAME", default_value = "run")]
+    name: String,
     #[command(flatten)]
     size: Size,
     #[command(flatten)]
@@ -83,7 +86,7 @@ impl Run {
     pub(crate) fn options(&self, colour: bool) -> Options {
         let (database, redis) = self.given.sources();
         Options {
-            name: "run".to_owned(),
+            name: self.name.clone(),
             lasting: true,
             apis: self.size.apis.into(),
             gateways: self.size.gateways.into(),

@@ -23,7 +23,7 @@ pub(crate) fn plan(home: &Home, address: SocketAddr, addresses: &Addresses) -> R
         .args([place::checkout().join("deploy/haproxy.cfg"), "-f".into(), list])
         .env("FRONT_BIND", bind(address));
     let probe = Probe::Http(address, "/front-door/healthz");
-    Ok(Plan { name: "front".to_owned(), launch, probe, chatter: None })
+    Ok(Plan { name: "front".to_owned(), launch, probe, worth_showing: |_| true })
 }
 
 /// The three groups of servers that `haproxy.cfg` sends requests to.

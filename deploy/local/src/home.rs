@@ -4,6 +4,8 @@ use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -100,6 +102,7 @@ impl Drop for Home {
             if fs::remove_dir_all(&self.path).is_ok() {
                 return;
             }
+            thread::sleep(Duration::from_millis(10));
         }
     }
 }

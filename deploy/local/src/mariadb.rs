@@ -54,7 +54,15 @@ pub(crate) fn plan(home: &Home, local: &Path, ports: &mut PortBook) -> Result<(P
         launch = launch.args(["--user=root"]); // It refuses to be root unasked.
     }
     let probe = Probe::Mysql(server_url(&url)?);
-    Ok((Plan { name: "mariadb".to_owned(), launch, probe, chatter: Some("[Note]") }, url))
+    Ok((
+        Plan {
+            name: "mariadb".to_owned(),
+            launch,
+            probe,
+            worth_showing: |line| line.contains("[ERROR]"),
+        },
+        url,
+    ))
 }
 
 /// The server of a database's URL, no database chosen.

@@ -48,7 +48,7 @@ impl Default for FixedPorts {
             gateway_admin: 9001,
             api: 3100,
             grpc: 3101,
-            api_admin: 9101,
+            api_admin: 9100,
         }
     }
 }

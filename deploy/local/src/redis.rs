@@ -1,4 +1,4 @@
-//! A private Redis: in memory only, as the product asks no more of it.
+//! A private Redis. It writes its log, so that sessions outlive it, as in production.
 
 use std::fs;
 
@@ -17,13 +17,13 @@ pub(crate) fn plan(home: &Home, ports: &mut PortBook) -> Result<(Plan, String)> 
     let address = ports.free()?;
     let launch = Launch::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
-        .args(["--save", "", "--appendonly", "no", "--loglevel", "notice"])
+        .args(["--save", "", "--appendonly", "yes", "--loglevel", "notice"])
         .directory(&directory);
     let plan = Plan {
         name: "redis".to_owned(),
         launch,
         probe: Probe::Redis(address),
-        chatter: Some(" * "), // Its mark of lines of level notice.
+        worth_showing: |line| line.to_ascii_lowercase().contains("error"),
     };
     Ok((plan, format!("redis://{address}")))
 }

@@ -64,5 +64,5 @@ fn service(program: &str, options: &Options, backing: &Backing) -> Result<Launch
 
 fn plan(kind: &str, number: usize, launch: Launch, admin: SocketAddr) -> Plan {
     let name = format!("{kind}-{number}");
-    Plan { name, launch, probe: Probe::Http(admin, "/readyz"), chatter: None }
+    Plan { name, launch, probe: Probe::Http(admin, "/readyz"), worth_showing: |_| true }
 }

@@ -9,7 +9,7 @@ use chat_core::{
     process::{Backoff, Shutdown},
 };
 use dialects::rest::RestState;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use secrecy::ExposeSecret;
 use sqlx::mysql::MySqlConnectOptions;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
@@ -28,6 +28,11 @@ use crate::{
 
 /// How long MySQL may be away at the start.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Buckets of how long a commit takes.
+const SECONDS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// Buckets of how many posts share a commit.
+const POSTS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0];
 
 /// Runs until SIGTERM or SIGINT, and then until all that was under way has ended.
 pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
@@ -129,7 +134,8 @@ async fn serve_http(listener: TcpListener, router: axum::Router, tasks: Shutdown
 async fn serve_admin(address: SocketAddr, health: &Health, tasks: &Shutdown) -> Result<()> {
     let listener = bind("ADMIN_ADDR", address).await?;
     let metrics = PrometheusBuilder::new()
-        .set_buckets(&[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0])?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_posts".into()), &POSTS)?
         .install_recorder()?;
     let upkeep = metrics.clone();
     tasks.spawn_until_stopped(async move {

@@ -19,6 +19,9 @@ const BATCH: usize = 256;
 /// How long a round trip may take before its events are given up.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How often a round trip is tried.
+const ATTEMPTS: u32 = 3;
+
 /// An event and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
@@ -87,7 +90,7 @@ impl Task {
     async fn run(mut self, mut queue: mpsc::Receiver<Publication>) {
         let mut taken = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut taken, BATCH).await > 0 {
-            let outcome = self.publish(&taken).await;
+            let outcome = self.deliver(&taken).await;
             self.note(outcome, taken.len());
             taken.clear();
             if self.is_down && queue.is_closed() {
@@ -96,6 +99,18 @@ impl Task {
                 return;
             }
         }
+    }
+
+    /// A connection that broke unnoticed costs a try, not the events: notices come only once. An
+    /// outage that is known already gets one try.
+    async fn deliver(&mut self, publications: &[Publication]) -> Result<(), String> {
+        for _ in 1..if self.is_down { 1 } else { ATTEMPTS } {
+            match self.publish(publications).await {
+                Ok(()) => return Ok(()),
+                Err(cause) => tracing::debug!(cause, "publishing again"),
+            }
+        }
+        self.publish(publications).await
     }
 
     async fn publish(&mut self, publications: &[Publication]) -> Result<(), String> {

@@ -43,11 +43,11 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     let metrics =
         PrometheusBuilder::new().install_recorder().map_err(|cause| format!("metrics: {cause}"))?;
     let shutdown = Shutdown::new();
-    // The bus, presence and the admin port live until the last socket is gone.
+    // The bus and the admin port live until the last socket is gone.
     let background = Shutdown::new();
     let connections = Connections::new(config.connections_max);
 
-    let (ports, subscriber) = ports(&settings, &background)?;
+    let (ports, subscriber) = ports(&settings, &shutdown, &background)?;
     let router = router(&settings, ports, &connections, &shutdown);
     let health = Health { subscriber, shutdown: shutdown.clone(), metrics };
     let admin = axum::serve(admin_listener, admin::router(health));
@@ -68,18 +68,23 @@ pub async fn run(settings: Settings) -> Result<(), String> {
 
     Shutdown::signal().await.map_err(|cause| format!("signals: {cause}"))?;
     tracing::info!(connections = connections.count(), "stopping");
-    // Presence says farewell first: users who reconnect elsewhere have never left.
-    background.begin();
+    // Presence says farewell before the first socket goes: who comes back elsewhere in time has
+    // never left.
     shutdown.begin();
     connections.drain(settings.shutdown_grace / 2).await;
-    let in_time = shutdown.finished(settings.shutdown_grace / 2).await
-        && background.finished(settings.shutdown_grace / 4).await;
+    let mut in_time = shutdown.finished(settings.shutdown_grace / 4).await;
+    background.begin();
+    in_time &= background.finished(settings.shutdown_grace / 4).await;
     tracing::info!(in_time, "stopped");
     Ok(())
 }
 
 /// The two ports, with everything behind them.
-fn ports(settings: &Settings, background: &Shutdown) -> Result<(Ports, Arc<Subscriber>), String> {
+fn ports(
+    settings: &Settings,
+    shutdown: &Shutdown,
+    background: &Shutdown,
+) -> Result<(Ports, Arc<Subscriber>), String> {
     let config = &settings.config;
     let epoch = rand::rng().random::<u64>();
     let chat: Arc<dyn Chat> =
@@ -90,13 +95,13 @@ fn ports(settings: &Settings, background: &Shutdown) -> Result<(Ports, Arc<Subsc
     let (whisperer, whispers) = whisper::queue();
     background.spawn_until_stopped(whispers.publish(config.redis_prefix.clone(), redis.clone()));
     let (presence, moves) = Presence::new();
-    background.spawn(presence.clone().run(
+    shutdown.spawn(presence.clone().run(
         moves,
         redis,
         config.redis_prefix.clone(),
         epoch,
         whisperer.clone(),
-        background.clone(),
+        shutdown.clone(),
     ));
     let sessions = Arc::new(Sessions::default());
     background.spawn_until_stopped(Arc::clone(&sessions).run(Arc::clone(&chat)));

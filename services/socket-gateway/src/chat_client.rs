@@ -7,8 +7,9 @@ use std::{future::Future, time::Duration};
 
 use async_trait::async_trait;
 use chat_core::{
-    Caller, Change, Chat, Conversation, ConversationId, Credential, Login, Message, MessageId,
-    MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
+    Caller, Change, Chat, Code, Conversation, ConversationId, Credential, Login, Message,
+    MessageId, MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User,
+    Username,
     model::{ConversationPage, History, NewMessage, Peer, Span},
     process::Backoff,
 };
@@ -91,9 +92,9 @@ impl ChatClient {
                 Ok(Err(status)) => status,
                 Err(_) => Status::deadline_exceeded("no answer"),
             };
-            let delay = backoff.next_delay();
-            if status.code() != tonic::Code::Unavailable || Instant::now() + delay >= deadline {
-                return Err(to_error(&status));
+            let (error, delay) = (to_error(&status), backoff.next_delay());
+            if error.code() != Code::Unavailable || Instant::now() + delay >= deadline {
+                return Err(error);
             }
             tokio::time::sleep(delay).await;
         }

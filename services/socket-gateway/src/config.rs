@@ -6,17 +6,8 @@ use chat_core::{
     Limits,
     process::{LogSettings, Secret},
 };
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use secrecy::{ExposeSecret, SecretString};
-
-/// Where it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Environment {
-    /// On a developer's machine.
-    Development,
-    /// For real users.
-    Production,
-}
 
 /// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
 /// have connections for.
@@ -68,8 +59,8 @@ pub struct Config {
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
 
-    /// Longest message, in Unicode characters; the same for all services
-    #[arg(long, env = "TEXT_MAX", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=16_000))]
+    /// Longest message, in characters; the same for all services
+    #[arg(long, env = "TEXT_MAX", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub text_max: u32,
 
     /// Most connections at once; more wait to be accepted
@@ -83,10 +74,6 @@ pub struct Config {
     /// Seconds that a stop may take: clients are told to go, what is under way is finished
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub shutdown_grace: u64,
-
-    /// Development or production
-    #[arg(long, env = "ENVIRONMENT", value_enum, default_value_t = Environment::Production)]
-    pub environment: Environment,
 
     /// Logs
     #[command(flatten)]

@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
-use chat_core::process::start_logs;
-use clap::Parser;
+use chat_core::process::{read_settings, start_logs};
 use socket_gateway::{app, config::Config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::parse();
-    let settings = match start_logs(&config.logs).and_then(|()| config.check()) {
+    let settings = read_settings::<Config>().and_then(|config| {
+        start_logs(&config.logs)?;
+        config.check()
+    });
+    let settings = match settings {
         Ok(settings) => settings,
         Err(sentence) => {
             eprintln!("socket-gateway: {sentence}");

@@ -221,18 +221,23 @@ impl Subscriber {
             if !surplus.is_empty() {
                 let unsubscribed = timeout(ANSWER, sink.unsubscribe(self.channels(&surplus))).await;
                 settled(unsubscribed)?;
-                self.topics().confirmed.retain(|topic| !surplus.contains(topic));
             }
         }
     }
 
-    fn differences(&self) -> (Vec<Topic>, HashSet<Topic>) {
-        let topics = self.topics();
-        let missing =
-            topics.wanted.keys().filter(|topic| !topics.confirmed.contains(*topic)).take(BATCH);
-        let surplus =
-            topics.confirmed.iter().filter(|topic| !topics.wanted.contains_key(*topic)).take(BATCH);
-        (missing.copied().collect(), surplus.copied().collect())
+    /// What to subscribe to, and what to unsubscribe from. The latter counts as unheard from now
+    /// on: who wants it again in the meantime waits for a new confirmation.
+    fn differences(&self) -> (Vec<Topic>, Vec<Topic>) {
+        let mut topics = self.topics();
+        let Topics { wanted, confirmed } = &mut *topics;
+        let missing = wanted.keys().filter(|topic| !confirmed.contains(*topic)).take(BATCH);
+        let missing = missing.copied().collect();
+        let surplus = confirmed.iter().filter(|topic| !wanted.contains_key(*topic)).take(BATCH);
+        let surplus: Vec<_> = surplus.copied().collect();
+        for topic in &surplus {
+            confirmed.remove(topic);
+        }
+        (missing, surplus)
     }
 
     fn channels<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) -> Vec<String> {

@@ -39,15 +39,15 @@ fn colour_of(part: &str) -> &'static str {
 /// The newest lines of one part, over all its starts.
 pub(crate) struct PartLog {
     part: String,
-    /// Lines that contain this are kept but not passed on.
-    chatter: Option<&'static str>,
+    /// Lines for which this is false are kept but not passed on.
+    worth_showing: fn(&str) -> bool,
     lines: Mutex<VecDeque<String>>,
     sink: LogSink,
 }
 
 impl PartLog {
-    pub(crate) fn new(part: &str, chatter: Option<&'static str>, sink: LogSink) -> Self {
-        Self { part: part.to_owned(), chatter, lines: Mutex::default(), sink }
+    pub(crate) fn new(part: &str, worth_showing: fn(&str) -> bool, sink: LogSink) -> Self {
+        Self { part: part.to_owned(), worth_showing, lines: Mutex::default(), sink }
     }
 
     /// Reads lines until the pipe is closed.
@@ -61,7 +61,7 @@ impl PartLog {
     }
 
     fn push(&self, line: &str) {
-        if !self.chatter.is_some_and(|chatter| line.contains(chatter)) {
+        if (self.worth_showing)(line) {
             (self.sink)(&self.part, line);
         }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +89,7 @@ mod tests {
             let seen = Arc::clone(&seen);
             Arc::new(move |part, line| seen.lock().unwrap().push(format!("{part}: {line}")))
         };
-        let log = PartLog::new("db", Some("[Note]"), sink);
+        let log = PartLog::new("db", |line| !line.contains("[Note]"), sink);
         log.follow("one\n1 [Note] two\nthree".as_bytes());
         assert_eq!(log.last(2), ["1 [Note] two", "three"]);
         assert_eq!(*seen.lock().unwrap(), ["db: one", "db: three"]);

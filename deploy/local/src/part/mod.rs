@@ -47,14 +47,14 @@ pub(crate) struct Plan {
     pub(crate) name: String,
     pub(crate) launch: Launch,
     pub(crate) probe: Probe,
-    /// Lines that contain this are not worth showing.
-    pub(crate) chatter: Option<&'static str>,
+    /// Which lines are worth showing; all are kept.
+    pub(crate) worth_showing: fn(&str) -> bool,
 }
 
 impl Part {
     pub(crate) fn new(plan: Plan, home: &Arc<Home>, sink: &LogSink) -> Self {
-        let Plan { name, launch, probe, chatter } = plan;
-        let log = Arc::new(PartLog::new(&name, chatter, Arc::clone(sink)));
+        let Plan { name, launch, probe, worth_showing } = plan;
+        let log = Arc::new(PartLog::new(&name, worth_showing, Arc::clone(sink)));
         Self { name, launch, probe, log, home: Arc::clone(home), child: Mutex::new(None) }
     }
 

@@ -19,7 +19,10 @@ use chat_core::{
 };
 use futures_util::{SinkExt, StreamExt, stream::SplitSink};
 use serde::Deserialize;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, interval_at, timeout},
+};
 
 use super::{
     render::Conversations,
@@ -33,7 +36,7 @@ const QUEUE: usize = 4_096;
 /// Largest frame that a client may send: room for a text that is far too long to be told so.
 const FRAME_MAX: usize = 2 * 1024 * 1024;
 
-/// How often a silent connection is pinged, and how long it may stay silent.
+/// How often a client is pinged, and how long it may stay silent.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
@@ -136,12 +139,15 @@ async fn serve(socket: WebSocket, ports: Ports, session: Session, start: Start) 
     let sink: Arc<dyn Sink> = Arc::new(Outbox(outbox.clone(), closer));
     let _bound = ports.feed.bind(&session.id, Arc::clone(&sink));
     let (mut writer, mut reader) = socket.split();
+    // Also while much is sent: who only listens shows by its pongs that it is there.
+    let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     let write = async {
         loop {
             let next = tokio::select! {
                 biased;
                 reason = closing.recv() => reason.map(Outgoing::Close),
-                next = timeout(PING_EVERY, queue.recv()) => next.unwrap_or(Some(Outgoing::Ping)),
+                _ = ping.tick() => Some(Outgoing::Ping),
+                next = queue.recv() => next,
             };
             let Some(next) = next else { break };
             if !send(&mut writer, next).await {

@@ -8,6 +8,7 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod cookie;
 pub mod credentials;
+pub(crate) mod drain;
 pub(crate) mod mount;
 pub(crate) mod query;
 #[cfg(test)]
@@ -15,7 +16,11 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{extract::DefaultBodyLimit, middleware::map_response, response::Response};
+use axum::{
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, map_response},
+    response::Response,
+};
 use chat_core::{Chat, Limits};
 use utoipa::{
     Modify, OpenApi,
@@ -54,6 +59,7 @@ pub fn router(state: RestState) -> OpenApiRouter {
         .fallback(answer::unknown_route)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(map_response(no_store))
+        .layer(from_fn(drain::read_the_rest))
         .with_state(state)
 }
 

@@ -1,75 +1,18 @@
-//! What one commit of many posts does: known keys, seqs, rows, unread counters.
+//! What one commit of many posts does: known keys, seqs, then the rows (insert.rs).
 
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use chat_core::{
-    Author, ChatError, ClientId, Code, ConversationId, Message, MessageId, Seq, UserId, clock,
-};
-use sha2::{Digest, Sha256};
+use chat_core::{ChatError, Code, ConversationId, Message, MessageId, Seq, clock};
 use sqlx::{AssertSqlSafe, MySqlConnection, Row};
 
 use super::{
     Result, StoreError,
-    rows::{MessageRow, media_column, select_messages},
+    insert::{New, count_unread, insert},
+    post::{DedupKey, Post, Stored},
+    rows::{MessageRow, select_messages},
     transaction::Work,
 };
-
-/// A message to be stored.
-#[derive(Clone, Debug)]
-pub struct Post {
-    /// Where.
-    pub conversation: ConversationId,
-    /// The two of a direct.
-    pub peers: Option<[UserId; 2]>,
-    /// By whom.
-    pub author: Author,
-    /// Its text.
-    pub text: String,
-    /// URLs of its media.
-    pub media: Vec<String>,
-    /// Makes a retry harmless.
-    pub client_id: Option<ClientId>,
-}
-
-/// 16 bytes that stand for an author and one of their keys.
-type DedupKey = [u8; 16];
-
-impl Post {
-    /// The author's kind and identity and the key, framed so that no two triples look alike.
-    fn dedup_key(&self) -> Option<DedupKey> {
-        let client_id = self.client_id.as_ref()?;
-        let mut hash = Sha256::new();
-        match &self.author {
-            Author::User(user) => {
-                hash.update([0]);
-                hash.update(user.id.0.to_be_bytes());
-            }
-            Author::Guest(name) => {
-                let name = name.key();
-                hash.update([1, u8::try_from(name.len()).unwrap_or(u8::MAX)]);
-                hash.update(name);
-            }
-        }
-        hash.update(client_id.as_str());
-        hash.finalize().first_chunk().copied()
-    }
-
-    /// Who will have one more to read.
-    fn recipient(&self) -> Option<UserId> {
-        let author = self.author.user()?.id;
-        self.peers?.into_iter().find(|peer| *peer != author)
-    }
-}
-
-/// What became of a post.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// The message; the first one, if the author has used this key before.
-    pub message: Message,
-    /// Was it stored now? If not, nobody need hear of it.
-    pub is_new: bool,
-}
 
 /// One answer for each post, in their order.
 pub(super) type Answers = Vec<Result<Stored, ChatError>>;
@@ -154,13 +97,6 @@ impl<'a> Plan<'a> {
         }
         plan
     }
-}
-
-/// A message on its way into its row.
-struct New<'a> {
-    index: usize,
-    post: &'a Post,
-    message: Message,
 }
 
 /// The messages that were stored under these keys before, deleted ones too.
@@ -256,127 +192,10 @@ fn with_seqs<'a>(
     (messages, refused)
 }
 
-/// Stores the rows with one statement and learns their ids.
-async fn insert<'a>(
-    connection: &mut MySqlConnection,
-    mut messages: Vec<New<'a>>,
-) -> Result<Vec<New<'a>>> {
-    if messages.is_empty() {
-        return Ok(messages);
-    }
-    let rows = vec!["(?,?,?,?,?,?,?,?,?)"; messages.len()].join(",");
-    let sql = format!(
-        "INSERT INTO messages (conversation_id, seq, author_id, author_name, text, media, \
-         created_at, client_id, dedup_key) VALUES {rows}"
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(messages.len() == 1);
-    for New { post, message, .. } in &messages {
-        query = query
-            .bind(message.conversation.raw())
-            .bind(message.seq.0)
-            .bind(post.author.user().map(|user| user.id.0))
-            .bind(post.author.name().as_str())
-            .bind(&post.text)
-            .bind(media_column(&post.media))
-            .bind(message.created_at)
-            .bind(post.client_id.as_ref().map(ClientId::as_str))
-            .bind(post.dedup_key().map(|key| key.to_vec()));
-    }
-    let done = query.execute(&mut *connection).await?;
-    if let [only] = messages.as_mut_slice() {
-        only.message.id = MessageId(done.last_insert_id());
-    } else {
-        read_ids(connection, &mut messages).await?;
-    }
-    Ok(messages)
-}
-
-/// The ids of several rows are read back: how they follow one another is the server's business.
-async fn read_ids(connection: &mut MySqlConnection, messages: &mut [New<'_>]) -> Result<()> {
-    let mut spans = BTreeMap::<ConversationId, (Seq, Seq)>::new();
-    for New { message, .. } in &*messages {
-        let span = spans.entry(message.conversation).or_insert((message.seq, message.seq));
-        *span = (span.0.min(message.seq), span.1.max(message.seq));
-    }
-    let clause = "(conversation_id = ? AND seq BETWEEN ? AND ?)";
-    let sql = format!(
-        "SELECT conversation_id, seq, id FROM messages WHERE {}",
-        vec![clause; spans.len()].join(" OR ")
-    );
-    let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(spans.len() == 1);
-    for (id, (first, last)) in &spans {
-        query = query.bind(id.raw()).bind(first.0).bind(last.0);
-    }
-    let rows: Vec<(u64, u64, u64)> = query.fetch_all(connection).await?;
-    let ids: HashMap<_, _> = rows.into_iter().map(|(c, seq, id)| ((c, seq), id)).collect();
-    for New { message, .. } in messages {
-        let id = ids.get(&(message.conversation.raw(), message.seq.0));
-        let id = id.ok_or_else(|| ChatError::internal("a stored row is not there", message.seq))?;
-        message.id = MessageId(*id);
-    }
-    Ok(())
-}
-
-/// One statement raises the counters of all directs.
-async fn count_unread(connection: &mut MySqlConnection, messages: &[New<'_>]) -> Result<()> {
-    let mut unread = BTreeMap::<_, u64>::new();
-    for New { post, .. } in messages {
-        if let Some(recipient) = post.recipient() {
-            *unread.entry((post.conversation, recipient)).or_default() += 1;
-        }
-    }
-    if unread.is_empty() {
-        return Ok(());
-    }
-    let sql = format!(
-        "INSERT INTO direct_members (conversation_id, user_id, unread) VALUES {} \
-         ON DUPLICATE KEY UPDATE unread = unread + VALUES(unread)",
-        vec!["(?,?,?)"; unread.len()].join(",")
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(unread.len() == 1);
-    for ((conversation, user), count) in unread {
-        query = query.bind(conversation.raw()).bind(user.0).bind(count);
-    }
-    query.execute(connection).await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use chat_core::{User, Username};
-
     use super::*;
-
-    fn post(author: Author, client_id: &str) -> Post {
-        Post {
-            conversation: ConversationId::LOBBY,
-            peers: None,
-            author,
-            text: "hi".into(),
-            media: Vec::new(),
-            client_id: ClientId::parse(client_id).ok(),
-        }
-    }
-
-    fn name(raw: &str) -> Username {
-        Username::parse(raw).expect("a name")
-    }
-
-    fn user(id: u64) -> Author {
-        Author::User(User { id: UserId(id), name: name("alice") })
-    }
-
-    #[test]
-    fn a_key_belongs_to_its_author() {
-        let key = |author, client_id| post(author, client_id).dedup_key();
-        assert_eq!(key(user(1), "k"), key(user(1), "k"));
-        assert_eq!(key(Author::Guest(name("Bob")), "k"), key(Author::Guest(name("bob")), "k"));
-        assert_ne!(key(user(1), "k"), key(user(2), "k"));
-        assert_ne!(key(user(1), "k"), key(Author::Guest(name("alice")), "k"));
-        let (one, other) = (Author::Guest(name("ab")), Author::Guest(name("abc")));
-        assert_ne!(key(one, "cd"), key(other, "d"));
-        assert_eq!(key(user(1), ""), None);
-    }
+    use crate::store::post::tests::{post, user};
 
     #[test]
     fn only_the_first_of_a_key_is_fresh_in_a_batch() {

@@ -11,7 +11,7 @@ use tokio::{
     time::Instant,
 };
 
-pub use super::batch::{Post, Stored};
+pub use super::post::{Post, Stored};
 use super::{
     Store,
     batch::{Answers, Batch},

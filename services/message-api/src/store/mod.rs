@@ -5,7 +5,7 @@
 //! | [`database`] | the pool and what every connection is told |
 //! | [`migrate`] | the schema, brought up to date by one replica at a time |
 //! | [`group_commit`] | posts: one durable commit for all that queued up |
-//! | `batch` | what such a commit does |
+//! | `post`, `batch`, `insert` | what such a commit takes and does |
 //! | `revise` | edits, deletions, reads: each a transaction of its own |
 //! | `changes` | the changes since a seq, and heads |
 //! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
@@ -23,9 +23,11 @@ pub mod database;
 mod directs;
 mod error;
 pub mod group_commit;
+mod insert;
 mod known;
 mod messages;
 pub mod migrate;
+mod post;
 mod revise;
 mod rows;
 mod transaction;

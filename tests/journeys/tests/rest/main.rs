@@ -5,5 +5,8 @@ mod chatto;
 mod conversations;
 mod directs;
 mod entry;
+mod live;
 mod messages;
 mod openapi;
+mod outages;
+mod settings;

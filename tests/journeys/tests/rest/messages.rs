@@ -85,12 +85,18 @@ async fn what_is_no_text_is_a_bad_request_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_of_many_megabytes_is_refused() {
+async fn who_sends_megabytes_is_answered_and_not_cut_off() {
     let site = product().await.site();
     let alice = site.newcomer("alice").await;
-    let body = json!({"text": "x".repeat(3_000_000)});
-    let answer = site.post("/api/conversations/lobby").cookie(&alice.cookie).json(&body).await;
-    assert_eq!((answer.status, &answer.json["status"]), (413, &json!("bad request")));
+    let body = json!({"text": "x".repeat(8_000_000)});
+    for _ in 0..5 {
+        let lobby = || site.post("/api/conversations/lobby").json(&body);
+        let answer = lobby().cookie(&alice.cookie).await;
+        assert_eq!((answer.status, &answer.json["status"]), (413, &json!("bad request")));
+        lobby().await.is(401, json!({"status": "unauthorised"}));
+        assert_eq!(site.ask("PUT", "/api/conversations/lobby").json(&body).await.status, 405);
+        assert_eq!(site.post("/nowhere").json(&body).await.status, 404);
+    }
 }
 
 #[tokio::test]

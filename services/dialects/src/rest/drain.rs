@@ -1,0 +1,43 @@
+//! Reads what a handler left of its request. A connection that is answered and closed while the
+//! client still sends is reset, and the answer is lost with it: who posts too much, or without a
+//! session, would see a broken connection instead of the reason.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, BodyDataStream, HttpBody as _},
+    extract::Request,
+    middleware::Next,
+    response::Response,
+};
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::Mutex;
+
+/// The most that is read only to be thrown away.
+const MOST: usize = 16 * 1024 * 1024;
+
+/// Answers only once the request has been read, or as much of it as anybody may send.
+pub(crate) async fn read_the_rest(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let unread = Arc::new(Mutex::new(body.into_data_stream()));
+    let body = Body::from_stream(stream::unfold(Arc::clone(&unread), async |unread| {
+        let chunk = unread.lock().await.next().await?;
+        Some((chunk, unread))
+    }));
+    let response = next.run(Request::from_parts(parts, body)).await;
+    throw_away(&mut *unread.lock().await).await;
+    response
+}
+
+async fn throw_away(rest: &mut BodyDataStream) {
+    let mut read = 0;
+    while let Some(Ok(chunk)) = rest.next().await {
+        read += chunk.len();
+        if read > MOST {
+            break;
+        }
+    }
+}

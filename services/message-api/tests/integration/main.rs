@@ -1,0 +1,12 @@
+//! The rules and the store on real MySQL (or MariaDB) and Redis. `make test` provides them.
+
+mod accounts;
+mod changes;
+mod concurrency;
+mod conversations;
+mod migrations;
+mod outages;
+mod process;
+mod support;
+mod texts;
+mod unread;
