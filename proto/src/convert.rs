@@ -299,6 +299,7 @@ impl From<&Notice> for v1::Notice {
         let kind = match notice {
             Notice::RoomCreated(room) => Kind::RoomCreated((&**room).into()),
             Notice::UserRegistered(user) => Kind::UserRegistered(user.into()),
+            Notice::UserDeleted(user) => Kind::UserDeleted(user.into()),
             Notice::SessionEnded(id) => Kind::SessionEnded(id.as_str().to_owned()),
         };
         Self { kind: Some(kind) }
@@ -313,6 +314,7 @@ impl TryFrom<v1::Notice> for Notice {
         Ok(match required(notice.kind, "notice.kind")? {
             Kind::RoomCreated(room) => Self::RoomCreated(Box::new(room.try_into()?)),
             Kind::UserRegistered(user) => Self::UserRegistered(user.try_into()?),
+            Kind::UserDeleted(user) => Self::UserDeleted(user.try_into()?),
             Kind::SessionEnded(id) => Self::SessionEnded(session_id(&id)?),
         })
     }
@@ -337,12 +339,21 @@ impl From<&Fleeting> for v1::Fleeting {
             Fleeting::Typing { conversation, name, origin } => {
                 Kind::Typing(presence(*conversation, name, Some(*origin)))
             }
+            Fleeting::StoppedTyping { conversation, name, origin } => {
+                Kind::StoppedTyping(presence(*conversation, name, Some(*origin)))
+            }
             Fleeting::Entered { conversation, name, origin } => {
                 Kind::Entered(presence(*conversation, name, Some(*origin)))
             }
             Fleeting::Left { conversation, name } => {
                 Kind::Left(presence(*conversation, name, None))
             }
+            Fleeting::Online(user) => Kind::Online(user.into()),
+            Fleeting::Offline(user) => Kind::Offline(user.into()),
+            Fleeting::Relayed { body, origin } => Kind::Relayed(v1::Relayed {
+                body: body.to_string(),
+                origin: Some((*origin).into()),
+            }),
         };
         Self { kind: Some(kind) }
     }
@@ -353,15 +364,35 @@ impl TryFrom<v1::Fleeting> for Fleeting {
 
     fn try_from(fleeting: v1::Fleeting) -> Result<Self> {
         use v1::fleeting::Kind;
-        let kind = required(fleeting.kind, "fleeting.kind")?;
-        let (Kind::Typing(presence) | Kind::Entered(presence) | Kind::Left(presence)) = &kind;
-        let conversation = presence.conversation.parse()?;
-        let name = Username::parse(&presence.name)?;
-        let origin = || required(presence.origin, "fleeting.origin").map(SocketKey::from);
-        Ok(match kind {
-            Kind::Typing(_) => Self::Typing { conversation, name, origin: origin()? },
-            Kind::Entered(_) => Self::Entered { conversation, name, origin: origin()? },
-            Kind::Left(_) => Self::Left { conversation, name },
+        let origin = |origin: Option<v1::SocketKey>| {
+            required(origin, "fleeting.origin").map(SocketKey::from)
+        };
+        let in_room = |presence: v1::RoomPresence| -> Result<_> {
+            let name = Username::parse(&presence.name)?;
+            Ok((presence.conversation.parse()?, name, presence.origin))
+        };
+        Ok(match required(fleeting.kind, "fleeting.kind")? {
+            Kind::Typing(presence) => {
+                let (conversation, name, from) = in_room(presence)?;
+                Self::Typing { conversation, name, origin: origin(from)? }
+            }
+            Kind::StoppedTyping(presence) => {
+                let (conversation, name, from) = in_room(presence)?;
+                Self::StoppedTyping { conversation, name, origin: origin(from)? }
+            }
+            Kind::Entered(presence) => {
+                let (conversation, name, from) = in_room(presence)?;
+                Self::Entered { conversation, name, origin: origin(from)? }
+            }
+            Kind::Left(presence) => {
+                let (conversation, name, _) = in_room(presence)?;
+                Self::Left { conversation, name }
+            }
+            Kind::Online(user) => Self::Online(user.try_into()?),
+            Kind::Offline(user) => Self::Offline(user.try_into()?),
+            Kind::Relayed(relayed) => {
+                Self::Relayed { body: relayed.body.into(), origin: origin(relayed.origin)? }
+            }
         })
     }
 }
@@ -416,7 +447,12 @@ mod tests {
         let name = user.name.clone();
         let others = [
             Event::Notice(Notice::RoomCreated(Box::new(room))),
-            Event::Notice(Notice::UserRegistered(user)),
+            Event::Notice(Notice::UserRegistered(user.clone())),
+            Event::Notice(Notice::UserDeleted(user.clone())),
+            Event::Fleeting(Fleeting::Online(user.clone())),
+            Event::Fleeting(Fleeting::Offline(user)),
+            Event::Fleeting(Fleeting::Relayed { body: "{}".into(), origin }),
+            Event::Fleeting(Fleeting::StoppedTyping { conversation, name: name.clone(), origin }),
             Event::Notice(Notice::SessionEnded(SessionId::of_secret("x"))),
             Event::Fleeting(Fleeting::Typing { conversation, name: name.clone(), origin }),
             Event::Fleeting(Fleeting::Entered { conversation, name: name.clone(), origin }),

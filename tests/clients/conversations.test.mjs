@@ -3,13 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { connect } from "./lib/chatto.mjs";
+import { ISO, connect } from "./lib/chatto.mjs";
 import { register, registerWithCookie, request } from "./lib/people.mjs";
 import { isRefused, open } from "./lib/plain.mjs";
 import { GATEWAY_1, GATEWAY_2 } from "./lib/stack.mjs";
 import { badOnes } from "./lib/tokens.mjs";
-
-const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 const at = (room, { token, ...more } = {}) => {
   const query = new URLSearchParams({ ...(token && { token }), ...more });

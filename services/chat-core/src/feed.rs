@@ -9,8 +9,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::{
     error::Result,
     event::{Event, Fleeting, Topic},
-    ids::{ConversationId, Seq, SessionId, SocketKey},
-    model::Caller,
+    ids::{ConversationId, Seq, SocketKey},
+    model::{Caller, Session, User},
+    roster::Roster,
 };
 
 /// One event in one protocol's words: rendered once, shared by every socket that gets it.
@@ -123,20 +124,28 @@ pub trait Feed: Send + Sync + 'static {
     /// Every durable change of a conversation after `after`, in `seq` order, each exactly once,
     /// and its fleeting events. When this returns, the listener has been handed all that was
     /// there before. `after` comes from a history or from changes, never from a client unchecked.
-    /// Fails with `unavailable` if the changes since `after` can't be had.
+    /// `None` stands for "from now on". Fails with `unavailable` if the changes since `after`
+    /// can't be had.
     async fn follow(
         &self,
         conversation: ConversationId,
-        after: Seq,
+        after: Option<Seq>,
         listener: Listener,
     ) -> Result<Follow>;
 
     /// The events of a topic that have no order: notices and fleeting ones.
     async fn listen(&self, topic: Topic, listener: Listener) -> Result<Follow>;
 
-    /// Ties a socket to its session: when the session ends, on whichever replica, the socket is
-    /// closed within a second.
-    fn bind(&self, session: &SessionId, sink: Arc<dyn Sink>) -> Follow;
+    /// Ties a socket to its session, until the answer is dropped: its user counts as online, and
+    /// when the session ends, on whichever replica, the socket is closed within a second.
+    fn bind(&self, session: &Session, socket: SocketKey, sink: Arc<dyn Sink>) -> Follow;
+
+    /// Who is online, on any replica, in any protocol.
+    fn roster(&self) -> &Roster;
+
+    /// A user's [`Fleeting::Online`] and [`Fleeting::Offline`], each at a change; and at once the
+    /// former if they are online already.
+    fn watch(&self, user: &User, listener: Listener) -> Follow;
 
     /// Tells a topic something fleeting. May be lost; never waits.
     fn whisper(&self, topic: Topic, event: Fleeting);

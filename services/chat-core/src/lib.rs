@@ -8,6 +8,7 @@
 //! | [`event`] | what happened: durable changes, notices, fleeting events, and the topics they travel on |
 //! | [`chat`] | the port `Chat`: ask |
 //! | [`feed`] | the port `Feed`: hear |
+//! | [`roster`] | who is online |
 //! | [`rights`] | who may do what, in one place |
 //! | [`error`] | the one error, and its table of statuses |
 //! | [`process`] | configuration, logs, shutdown: what every service's `main` needs |
@@ -23,6 +24,7 @@ pub mod ids;
 pub mod model;
 pub mod process;
 pub mod rights;
+pub mod roster;
 pub mod text;
 
 pub use chat::Chat;
@@ -33,4 +35,5 @@ pub use ids::{ConversationId, MessageId, Seq, SessionId, SocketKey, UserId};
 pub use model::{
     Author, Caller, Conversation, ConversationKind, Credential, Login, Message, Session, User,
 };
+pub use roster::Roster;
 pub use text::{ClientId, Limits, MessageText, Password, Title, Username};

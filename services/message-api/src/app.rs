@@ -34,9 +34,41 @@ const SECONDS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.
 /// Buckets of how many posts share a commit.
 const POSTS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0];
 
+/// Requests end within this time of their own accord. A connection that is open for longer after
+/// the shutdown began has none under way, and is cut.
+const REQUESTS: Duration = Duration::from_secs(13);
+
+/// What runs, in the order in which it stops: each feeds the next.
+#[derive(Default)]
+struct Stages {
+    /// REST and gRPC.
+    servers: Shutdown,
+    /// Group commit.
+    commits: Shutdown,
+    /// Publishing what was committed.
+    publishing: Shutdown,
+}
+
+impl Stages {
+    async fn stop(&self, grace: Duration) -> Result<()> {
+        let until = Instant::now() + grace;
+        self.servers.begin();
+        if !self.servers.finished(REQUESTS.min(grace * 3 / 4)).await {
+            tracing::info!("cutting connections that have no request under way");
+        }
+        for stage in [&self.commits, &self.publishing] {
+            stage.begin();
+            if !stage.finished(until - Instant::now()).await {
+                bail!("not everything ended within SHUTDOWN_GRACE");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Runs until SIGTERM or SIGINT, and then until all that was under way has ended.
 pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
-    let (health, tasks) = (Health::default(), Shutdown::new());
+    let (health, stages) = (Health::default(), Stages::default());
     // Until the very end, so that a shutdown can be watched.
     let admin = Shutdown::new();
     serve_admin(config.admin_addr, &health, &admin).await?;
@@ -49,7 +81,7 @@ pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
         tracing::info!("the database is up to date");
         return Ok(());
     }
-    let (http, grpc) = start(config, settings, &health, &tasks).await?;
+    let (http, grpc) = start(config, settings, &health, &stages).await?;
     health.enter(Phase::Serving);
     let stopped = tokio::select! {
         stop = &mut signal => stop.context("waiting for signals"),
@@ -58,12 +90,7 @@ pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
     };
     tracing::info!("stopping");
     health.enter(Phase::Stopping);
-    tasks.begin();
-    // The servers end when their requests have; with them goes the last way into the group
-    // commit, which then ends when all is committed; and so on with the publisher.
-    if !tasks.finished(Duration::from_secs(config.shutdown_grace)).await {
-        bail!("not everything ended within SHUTDOWN_GRACE");
-    }
+    stages.stop(Duration::from_secs(config.shutdown_grace)).await?;
     admin.begin();
     tracing::info!("stopped");
     stopped
@@ -75,10 +102,11 @@ async fn start(
     config: &Config,
     settings: &Settings,
     health: &Health,
-    tasks: &Shutdown,
+    stages: &Stages,
 ) -> Result<(Serving, Serving)> {
-    let chat: Arc<dyn Chat> = Arc::new(rules(config, settings, health, tasks).await?);
+    let chat: Arc<dyn Chat> = Arc::new(rules(config, settings, health, stages).await?);
     let limits = config.limits();
+    let tasks = &stages.servers;
     let listener = bind("GRPC_ADDR", config.grpc_addr).await?;
     let service = grpc::Service { chat: Arc::clone(&chat), limits };
     let token = grpc::ServiceToken::new(&settings.service_token);
@@ -99,7 +127,7 @@ async fn rules(
     config: &Config,
     settings: &Settings,
     health: &Health,
-    tasks: &Shutdown,
+    stages: &Stages,
 ) -> Result<Rules> {
     let pool = database::pool(settings.database.clone(), config.database_connections);
     database::check_durability(&pool).await.context("asking MySQL how durable it is")?;
@@ -107,10 +135,11 @@ async fn rules(
     let url = settings.redis_url.expose_secret();
     let sessions = Sessions::new(url, config.redis_prefix.clone(), config.session_ttl())
         .map_err(|e| anyhow::anyhow!("REDIS_URL: {e}"))?;
-    let publisher = Publisher::start(settings.redis.clone(), config.redis_prefix.clone(), tasks)?;
-    tasks.spawn_until_stopped(health.clone().watch(store.clone(), sessions.clone()));
+    let publisher =
+        Publisher::start(settings.redis.clone(), config.redis_prefix.clone(), &stages.publishing)?;
+    stages.servers.spawn_until_stopped(health.clone().watch(store.clone(), sessions.clone()));
     Ok(Rules {
-        group_commit: GroupCommit::start(&store, &publisher, tasks),
+        group_commit: GroupCommit::start(&store, &publisher, &stages.commits),
         tokens: Tokens::new(&settings.jwt_secret, config.session_ttl()),
         passwords: Passwords::new(config.hash_parallel())?,
         guests: config.guests,

@@ -31,7 +31,8 @@ pub struct Publication {
     pub event: Event,
 }
 
-/// The way to the publishing task. It ends when the last clone of this is gone and all is out.
+/// The way to the publishing task. It ends once shutdown has begun (or the last clone of this is
+/// gone) and all is out.
 #[derive(Clone, Debug)]
 pub struct Publisher(mpsc::Sender<Publication>);
 
@@ -56,7 +57,7 @@ impl Publisher {
             .set_response_timeout(Some(TIMEOUT));
         let redis = ConnectionManager::new_lazy_with_config(client, config)?;
         let (publisher, queue) = Self::new();
-        tasks.spawn(Task { redis, prefix, is_down: false }.run(queue));
+        tasks.spawn(Task { redis, prefix, is_down: false, stop: tasks.clone() }.run(queue));
         Ok(publisher)
     }
 
@@ -84,12 +85,21 @@ struct Task {
     redis: ConnectionManager,
     prefix: String,
     is_down: bool,
+    stop: Shutdown,
 }
 
 impl Task {
     async fn run(mut self, mut queue: mpsc::Receiver<Publication>) {
         let mut taken = Vec::with_capacity(BATCH);
-        while queue.recv_many(&mut taken, BATCH).await > 0 {
+        loop {
+            tokio::select! {
+                biased;
+                count = queue.recv_many(&mut taken, BATCH) => if count == 0 { return },
+                () = self.stop.begun(), if !queue.is_closed() => {
+                    queue.close();
+                    continue;
+                }
+            }
             let outcome = self.deliver(&taken).await;
             self.note(outcome, taken.len());
             taken.clear();

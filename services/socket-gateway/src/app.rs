@@ -18,7 +18,7 @@ use crate::{
     config::Settings,
     connections::Connections,
     feed::{FeedHandle, GatewayFeed},
-    presence::Presence,
+    presence::{Presence, Registry},
     server,
     sessions::Sessions,
     sockets::{self, Mount},
@@ -95,25 +95,25 @@ fn ports(
     let (whisperer, whispers) = whisper::queue();
     background.spawn_until_stopped(whispers.publish(config.redis_prefix.clone(), redis.clone()));
     let (presence, moves) = Presence::new();
-    shutdown.spawn(presence.clone().run(
-        moves,
-        redis,
-        config.redis_prefix.clone(),
-        epoch,
-        whisperer.clone(),
-        shutdown.clone(),
-    ));
     let sessions = Arc::new(Sessions::default());
     background.spawn_until_stopped(Arc::clone(&sessions).run(Arc::clone(&chat)));
     let subscriber = Arc::new(Subscriber::new(&config.redis_prefix));
     let feed = GatewayFeed::new(
         Arc::clone(&chat),
         Arc::clone(&subscriber),
-        whisperer,
-        presence,
+        whisperer.clone(),
+        presence.clone(),
         sessions,
         background.clone(),
     );
+    let roster = Arc::clone(&feed);
+    shutdown.spawn(presence.run(
+        moves,
+        Registry::new(redis, &config.redis_prefix, epoch),
+        whisperer,
+        move |online| roster.compare_online(online),
+        shutdown.clone(),
+    ));
     background.spawn(Arc::clone(&subscriber).run(
         settings.redis.clone(),
         Arc::clone(&feed) as Arc<_>,

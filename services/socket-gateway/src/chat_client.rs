@@ -31,6 +31,9 @@ use tonic::{
 /// Most time that one ask may take, retries included.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// Largest answer: a page of the longest texts.
+const ANSWER_MAX: usize = 32 * 1024 * 1024;
+
 /// Adds the service token to each call.
 #[derive(Clone)]
 struct ServiceToken(MetadataValue<Ascii>);
@@ -66,7 +69,8 @@ impl ChatClient {
         let bearer = format!("Bearer {}", token.expose_secret())
             .parse()
             .map_err(|_| "SERVICE_TOKEN must be printable ASCII".to_owned())?;
-        Ok(Self { client: ChatServiceClient::with_interceptor(channel, ServiceToken(bearer)) })
+        let client = ChatServiceClient::with_interceptor(channel, ServiceToken(bearer));
+        Ok(Self { client: client.max_decoding_message_size(ANSWER_MAX) })
     }
 
     /// One call, one try.

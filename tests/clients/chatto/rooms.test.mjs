@@ -32,7 +32,7 @@ test("a new room is told to every client, with the documented fields", async (t)
   }
   const rooms = (await request("GET", "/api/rooms")).body;
   assert.deepEqual(rooms.find(named(name)), ack.room);
-  const { conversations } = await alice.rest("GET", "/api/conversations/");
+  const { conversations } = await alice.rest("GET", "/api/conversations/?limit=1000");
   const row = conversations.find(({ id }) => id === ack.room._id);
   assert.deepEqual([row.title, row.msgcount], [name, 0]);
 });

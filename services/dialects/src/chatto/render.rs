@@ -20,8 +20,8 @@ impl Render for Chatto {
             Event::Notice(Notice::RoomCreated(room)) => {
                 Some(Frame::new("room created", &Room::from(&**room)))
             }
-            Event::Notice(Notice::UserRegistered(_) | Notice::SessionEnded(_)) => None,
-            Event::Fleeting(fleeting) => Some(render_fleeting(fleeting)),
+            Event::Notice(_) => None,
+            Event::Fleeting(fleeting) => render_fleeting(fleeting),
         }
     }
 }
@@ -42,20 +42,13 @@ fn render_change(change: &Change) -> Option<Frame> {
     }
 }
 
-fn render_fleeting(fleeting: &Fleeting) -> Frame {
-    let in_room = |conversation: &chat_core::ConversationId, name| InRoom {
-        room_id: conversation.to_string(),
-        user: name,
+fn render_fleeting(fleeting: &Fleeting) -> Option<Frame> {
+    let (event, conversation, name) = match fleeting {
+        Fleeting::Typing { conversation, name, .. } => ("typing", conversation, name),
+        Fleeting::Entered { conversation, name, .. } => ("user joined room", conversation, name),
+        Fleeting::Left { conversation, name } => ("user left room", conversation, name),
+        _ => return None,
     };
-    match fleeting {
-        Fleeting::Typing { conversation, name, .. } => {
-            Frame::fleeting("typing", &in_room(conversation, name.as_str()))
-        }
-        Fleeting::Entered { conversation, name, .. } => {
-            Frame::fleeting("user joined room", &in_room(conversation, name.as_str()))
-        }
-        Fleeting::Left { conversation, name } => {
-            Frame::fleeting("user left room", &in_room(conversation, name.as_str()))
-        }
-    }
+    let body = InRoom { room_id: conversation.to_string(), user: name.as_str() };
+    Some(Frame::fleeting(event, &body))
 }

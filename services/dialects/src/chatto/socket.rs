@@ -143,7 +143,7 @@ impl ChattoSocket {
             None => self.send_newest(who, room).await?,
             Some(since) => self.send_since(room, since).await?,
         };
-        self.client.ports.feed.follow(room, after, self.client.listener(&Chatto)).await
+        self.client.ports.feed.follow(room, Some(after), self.client.listener(&Chatto)).await
     }
 
     async fn send_newest(&self, who: &Caller, room: ConversationId) -> Result<Seq> {

@@ -137,7 +137,8 @@ async fn serve(socket: WebSocket, ports: Ports, session: Session, start: Start) 
     let (outbox, mut queue) = mpsc::channel(QUEUE);
     let (closer, mut closing) = mpsc::unbounded_channel();
     let sink: Arc<dyn Sink> = Arc::new(Outbox(outbox.clone(), closer));
-    let _bound = ports.feed.bind(&session.id, Arc::clone(&sink));
+    let key = ports.keys.next();
+    let _bound = ports.feed.bind(&session, key, Arc::clone(&sink));
     let (mut writer, mut reader) = socket.split();
     // Also while much is sent: who only listens shows by its pongs that it is there.
     let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
@@ -155,14 +156,7 @@ async fn serve(socket: WebSocket, ports: Ports, session: Session, start: Start) 
             }
         }
     };
-    let client = LiveClient {
-        key: ports.keys.next(),
-        ports,
-        session,
-        conversation: start.conversation,
-        outbox,
-        sink,
-    };
+    let client = LiveClient { key, ports, session, conversation: start.conversation, outbox, sink };
     let read = async {
         let Ok(_follow) = client.begin(start.after).await else { return };
         while let Ok(Some(Ok(message))) = timeout(SILENCE_MAX, reader.next()).await {
@@ -222,7 +216,7 @@ impl LiveClient {
                 }
             }
             if is_last {
-                break self.ports.feed.follow(self.conversation, after, listener).await;
+                break self.ports.feed.follow(self.conversation, Some(after), listener).await;
             }
         };
         if let Err(error) = &followed {

@@ -4,10 +4,14 @@
 //! conversation always uses the same lane, so its posts are stored in the order in which they came.
 
 use chat_core::{
-    Change, ChangeKind, ChatError, Code, ConversationId, Event, SocketKey, process::Shutdown,
+    Change, ChangeKind, ChatError, Code, ConversationId, Event, Message, SocketKey,
+    process::Shutdown,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::Instant,
 };
 
@@ -27,7 +31,8 @@ const BATCH: usize = 256;
 /// Bytes of text in one commit: far below what a server takes in one packet.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// The way into the lanes. They end when the last clone of it is gone and all is committed.
+/// The way into the lanes. They end once shutdown has begun (or the last clone of this is gone)
+/// and all that had queued up is committed.
 #[derive(Clone, Debug)]
 pub struct GroupCommit {
     lanes: Vec<mpsc::Sender<Queued>>,
@@ -46,7 +51,9 @@ impl GroupCommit {
     pub fn start(store: &Store, publisher: &Publisher, tasks: &Shutdown) -> Self {
         let lane = |_| {
             let (sender, queue) = mpsc::channel(QUEUE);
-            tasks.spawn(run(store.clone(), publisher.clone(), queue));
+            let lane =
+                Lane { store: store.clone(), publisher: publisher.clone(), stop: tasks.clone() };
+            tasks.spawn(lane.run(queue));
             sender
         };
         Self { lanes: (0..LANES).map(lane).collect() }
@@ -57,9 +64,12 @@ impl GroupCommit {
     pub async fn post(&self, post: Post, origin: Option<SocketKey>) -> Result<Stored, ChatError> {
         let (answer, answered) = oneshot::channel();
         let lane = &self.lanes[lane_of(post.conversation)];
-        lane.try_send(Queued { post, origin, answer }).map_err(|_| {
-            metrics::counter!("switchboard_posts_refused_total").increment(1);
-            ChatError::new(Code::RateLimited, "too many messages at once, try again")
+        lane.try_send(Queued { post, origin, answer }).map_err(|refused| match refused {
+            TrySendError::Full(_) => {
+                metrics::counter!("switchboard_posts_refused_total").increment(1);
+                ChatError::new(Code::RateLimited, "too many messages at once, try again")
+            }
+            TrySendError::Closed(_) => ChatError::unavailable("group commit", "shutting down"),
         })?;
         answered.await.unwrap_or_else(|e| Err(ChatError::unavailable("group commit", e)))
     }
@@ -69,15 +79,56 @@ fn lane_of(conversation: ConversationId) -> usize {
     usize::try_from(conversation.raw() % LANES as u64).unwrap_or_default()
 }
 
-async fn run(store: Store, publisher: Publisher, mut queue: mpsc::Receiver<Queued>) {
-    let mut taken = Vec::with_capacity(BATCH);
-    while queue.recv_many(&mut taken, BATCH).await > 0 {
-        // Nobody waits for these any more: they were told to try again.
-        taken.retain(|queued| !queued.answer.is_closed());
-        while !taken.is_empty() {
-            let rest = taken.split_off(fitting(&taken));
-            commit(&store, &publisher, std::mem::replace(&mut taken, rest)).await;
+struct Lane {
+    store: Store,
+    publisher: Publisher,
+    stop: Shutdown,
+}
+
+impl Lane {
+    async fn run(self, mut queue: mpsc::Receiver<Queued>) {
+        let mut taken = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                count = queue.recv_many(&mut taken, BATCH) => if count == 0 { return },
+                () = self.stop.begun(), if !queue.is_closed() => queue.close(),
+            }
+            // Nobody waits for these any more: they were told to try again.
+            taken.retain(|queued| !queued.answer.is_closed());
+            while !taken.is_empty() {
+                let rest = taken.split_off(fitting(&taken));
+                self.commit(std::mem::replace(&mut taken, rest)).await;
+            }
         }
+    }
+
+    async fn commit(&self, queued: Vec<Queued>) {
+        let began = Instant::now();
+        let (posts, waiting): (Vec<_>, Vec<_>) =
+            queued.into_iter().map(|q| (q.post, (q.origin, q.answer))).unzip();
+        let answers = self.store.commit_posts(&posts).await;
+        metrics::histogram!("switchboard_commit_seconds").record(began.elapsed());
+        let count = u32::try_from(posts.len()).unwrap_or(u32::MAX);
+        metrics::histogram!("switchboard_commit_posts").record(count);
+        for ((post, (origin, waiter)), answer) in posts.iter().zip(waiting).zip(answers) {
+            if let Ok(Stored { message, is_new: true }) = &answer {
+                self.tell(post, message, origin);
+            }
+            // A waiter that has gone away needs no answer.
+            let _ = waiter.send(answer);
+        }
+    }
+
+    fn tell(&self, post: &Post, message: &Message, origin: Option<SocketKey>) {
+        metrics::counter!("switchboard_posts_total").increment(1);
+        let change = Change {
+            conversation: message.conversation,
+            seq: message.seq,
+            origin,
+            kind: ChangeKind::Posted(Box::new(message.clone())),
+        };
+        self.publisher.publish(topics(message.conversation, post.peers), Event::Change(change));
     }
 }
 
@@ -89,30 +140,6 @@ fn fitting(queued: &[Queued]) -> usize {
         bytes <= BATCH_BYTES
     });
     fits.count().max(1)
-}
-
-async fn commit(store: &Store, publisher: &Publisher, queued: Vec<Queued>) {
-    let began = Instant::now();
-    let (posts, waiting): (Vec<_>, Vec<_>) =
-        queued.into_iter().map(|q| (q.post, (q.origin, q.answer))).unzip();
-    let answers = store.commit_posts(&posts).await;
-    metrics::histogram!("switchboard_commit_seconds").record(began.elapsed());
-    metrics::histogram!("switchboard_commit_posts")
-        .record(u32::try_from(posts.len()).unwrap_or(u32::MAX));
-    for ((post, (origin, waiter)), answer) in posts.iter().zip(waiting).zip(answers) {
-        if let Ok(Stored { message, is_new: true }) = &answer {
-            metrics::counter!("switchboard_posts_total").increment(1);
-            let change = Change {
-                conversation: message.conversation,
-                seq: message.seq,
-                origin,
-                kind: ChangeKind::Posted(Box::new(message.clone())),
-            };
-            publisher.publish(topics(message.conversation, post.peers), Event::Change(change));
-        }
-        // A waiter that has gone away needs no answer.
-        let _ = waiter.send(answer);
-    }
 }
 
 impl Store {

@@ -61,6 +61,6 @@ async fn commit<W: Work>(connection: &mut PoolConnection<sqlx::MySql>, work: &W)
     let mut transaction = connection.begin().await?;
     // Dropping the transaction rolls it back.
     let out = work.run(&mut transaction).await?;
-    let _ = transaction.commit().await;
+    transaction.commit().await?;
     Ok(out)
 }

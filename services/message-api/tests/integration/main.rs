@@ -2,6 +2,7 @@
 
 mod accounts;
 mod changes;
+mod commit;
 mod concurrency;
 mod conversations;
 mod migrations;

@@ -12,7 +12,11 @@ use switchboard_proto::{
     status::to_error,
     v1::{self, chat_service_client::ChatServiceClient},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
 use tonic::{
     Request, Status,
     metadata::MetadataValue,
@@ -51,7 +55,11 @@ fn command(world: &World) -> Command {
 impl Program {
     /// Starts it and waits until it serves.
     fn start(world: &World) -> Self {
-        let mut child = command(world).spawn().expect("starts");
+        Self::run(&mut command(world))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let mut address = |name: &str| {
             let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains(name));
@@ -216,6 +224,23 @@ async fn sigterm_under_load_ends_with_zero_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_under_load_loses_nothing_acknowledged() {
     assert_eq!(ended_by("KILL").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_ask_for_nothing_do_not_hold_up_the_end() {
+    let world = World::empty();
+    let program = Program::run(command(&world).env("SHUTDOWN_GRACE", "2"));
+    let mut silent = TcpStream::connect(&program.http).await.expect("connects");
+    let mut hesitant = TcpStream::connect(&program.http).await.expect("connects");
+    hesitant.write_all(b"GET /api/ro").await.expect("writes");
+    let mut grpc = TcpStream::connect(&program.grpc).await.expect("connects");
+    program.get(format!("{}/openapi.json", program.http)).await;
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+    for connection in [&mut silent, &mut hesitant, &mut grpc] {
+        // However it is told: it is over.
+        let _ = connection.read_to_end(&mut Vec::new()).await;
+    }
 }
 
 #[test]

@@ -79,6 +79,11 @@ impl Hub {
         Outcome::Done
     }
 
+    /// The newest change handed on, once there is a listener.
+    pub(super) fn delivered(&self) -> Option<Seq> {
+        self.state().delivered
+    }
+
     /// Removes a listener.
     pub(super) fn leave(&self, number: u64) {
         let mut state = self.state();

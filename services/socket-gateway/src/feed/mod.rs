@@ -5,13 +5,16 @@
 //! | [`hub`] | one followed conversation: order kept, holes noticed |
 //! | [`crowd`] | listeners, and events rendered once for each protocol |
 //! | [`repair`] | what is missing is asked for |
+//! | [`online`] | the roster: who is online anywhere |
 
 mod crowd;
 mod hub;
+mod online;
 mod repair;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -22,7 +25,8 @@ use std::{
 use async_trait::async_trait;
 use chat_core::{
     Caller, Chat, ChatError, ConversationId, Event, Feed, Fleeting, Follow, Listener, Notice,
-    Result, Seq, SessionId, Sink, SocketKey, Topic, chat::CHANGES_MAX, process::Shutdown,
+    Result, Roster, Seq, Session, Sink, SocketKey, Topic, User, UserId, chat::CHANGES_MAX,
+    process::Shutdown,
 };
 
 use tokio::sync::Notify;
@@ -55,7 +59,17 @@ pub struct GatewayFeed {
     /// Repairs outlive the call that began them.
     me: Weak<Self>,
     hubs: Mutex<HashMap<ConversationId, (Arc<Hub>, usize)>>,
-    crowds: Mutex<HashMap<Topic, HashMap<u64, Listener>>>,
+    crowds: Mutex<Crowds>,
+    roster: Roster,
+}
+
+/// Listeners that need no order: of a topic, or of one user's coming and going.
+#[derive(Default)]
+struct Crowds {
+    of_topic: HashMap<Topic, HashMap<u64, Listener>>,
+    of_user: HashMap<UserId, HashMap<u64, Listener>>,
+    /// Users of whom the last comparison said otherwise than the roster.
+    doubts: HashSet<UserId>,
 }
 
 impl GatewayFeed {
@@ -68,8 +82,9 @@ impl GatewayFeed {
         sessions: Arc<Sessions>,
         shutdown: Shutdown,
     ) -> Arc<Self> {
-        // Ended sessions are told to everyone, so that topic is always followed.
+        // Ended sessions and the roster concern every gateway, so these are always followed.
         subscriber.want(Topic::Everyone);
+        subscriber.want(Topic::Online);
         let feed = Arc::new_cyclic(|me| Self {
             chat,
             subscriber,
@@ -82,6 +97,7 @@ impl GatewayFeed {
             me: Weak::clone(me),
             hubs: Mutex::default(),
             crowds: Mutex::default(),
+            roster: Roster::default(),
         });
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).compare_heads_now_and_then());
         feed
@@ -91,7 +107,7 @@ impl GatewayFeed {
         self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn crowds(&self) -> MutexGuard<'_, HashMap<Topic, HashMap<u64, Listener>>> {
+    fn crowds(&self) -> MutexGuard<'_, Crowds> {
         self.crowds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,6 +141,16 @@ impl GatewayFeed {
     }
 }
 
+/// Removes a listener, and its crowd when it was the last.
+fn forget<K: Eq + Hash>(crowds: &mut HashMap<K, HashMap<u64, Listener>>, key: &K, number: u64) {
+    if let Some(crowd) = crowds.get_mut(key) {
+        crowd.remove(&number);
+        if crowd.is_empty() {
+            crowds.remove(key);
+        }
+    }
+}
+
 impl Hearer for GatewayFeed {
     fn hear(&self, topic: Topic, event: Event) {
         if let Event::Notice(Notice::SessionEnded(session)) = &event {
@@ -142,9 +168,14 @@ impl Hearer for GatewayFeed {
                     hub.tell(&event);
                 }
             }
+            (Topic::Online, Event::Fleeting(event)) => {
+                self.note_presence(&mut self.crowds(), event)
+            }
             (topic, event) => {
                 let mut rendered = Rendered::new(&event);
-                for listener in self.crowds().get(&topic).into_iter().flat_map(HashMap::values) {
+                for listener in
+                    self.crowds().of_topic.get(&topic).into_iter().flat_map(HashMap::values)
+                {
                     rendered.tell(listener);
                 }
             }
@@ -166,7 +197,7 @@ impl Feed for FeedHandle {
     async fn follow(
         &self,
         conversation: ConversationId,
-        after: Seq,
+        after: Option<Seq>,
         listener: Listener,
     ) -> Result<Follow> {
         let feed = &self.0;
@@ -174,7 +205,10 @@ impl Feed for FeedHandle {
         let (hub, follow) = feed.hold_hub(conversation, number);
         let topic = Topic::Conversation(conversation);
         let was_heard = feed.subscriber.is_heard(topic, Duration::ZERO).await;
-        let mut heard = after;
+        let mut heard = match after {
+            Some(after) => after,
+            None => feed.newest(&hub).await?,
+        };
         while let Outcome::Missing(since) = hub.join(number, listener.clone(), heard) {
             let page = feed.chat.changes(conversation, since, CHANGES_MAX).await?;
             if page.is_empty() {
@@ -198,22 +232,41 @@ impl Feed for FeedHandle {
     async fn listen(&self, topic: Topic, listener: Listener) -> Result<Follow> {
         let feed = Arc::clone(&self.0);
         let number = feed.next.fetch_add(1, Ordering::Relaxed);
-        feed.crowds().entry(topic).or_default().insert(number, listener);
+        feed.crowds().of_topic.entry(topic).or_default().insert(number, listener);
         feed.subscriber.want(topic);
         Ok(Follow::new(move || {
             feed.subscriber.unwant(topic);
-            let mut crowds = feed.crowds();
-            if let Some(crowd) = crowds.get_mut(&topic) {
-                crowd.remove(&number);
-                if crowd.is_empty() {
-                    crowds.remove(&topic);
-                }
-            }
+            forget(&mut feed.crowds().of_topic, &topic, number);
         }))
     }
 
-    fn bind(&self, session: &SessionId, sink: Arc<dyn Sink>) -> Follow {
-        self.0.sessions.bind(session, sink)
+    fn bind(&self, session: &Session, socket: SocketKey, sink: Arc<dyn Sink>) -> Follow {
+        let (presence, user) = (self.0.presence.clone(), session.user.clone());
+        let bound = self.0.sessions.bind(&session.id, sink);
+        presence.connect(&user, socket);
+        Follow::new(move || {
+            presence.disconnect(&user, socket);
+            drop(bound);
+        })
+    }
+
+    fn roster(&self) -> &Roster {
+        &self.0.roster
+    }
+
+    fn watch(&self, user: &User, listener: Listener) -> Follow {
+        let feed = Arc::clone(&self.0);
+        let number = feed.next.fetch_add(1, Ordering::Relaxed);
+        {
+            // Under the lock no change comes between the answer and the first event.
+            let mut crowds = feed.crowds();
+            if feed.roster.is_online(user.id) {
+                Rendered::new(&Event::Fleeting(Fleeting::Online(user.clone()))).tell(&listener);
+            }
+            crowds.of_user.entry(user.id).or_default().insert(number, listener);
+        }
+        let user = user.id;
+        Follow::new(move || forget(&mut feed.crowds().of_user, &user, number))
     }
 
     fn whisper(&self, topic: Topic, event: Fleeting) {

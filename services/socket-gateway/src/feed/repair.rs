@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chat_core::{ConversationId, chat::CHANGES_MAX, process::Backoff};
+use chat_core::{ConversationId, Result, Seq, chat::CHANGES_MAX, process::Backoff};
 use rand::RngExt;
 use tokio::time::sleep;
 
@@ -57,6 +57,15 @@ impl GatewayFeed {
             }
         }
         hub.end_repair();
+    }
+
+    /// Where "from now on" begins.
+    pub(super) async fn newest(&self, hub: &Hub) -> Result<Seq> {
+        if let Some(delivered) = hub.delivered() {
+            return Ok(delivered);
+        }
+        let heads = self.chat.heads(vec![hub.conversation]).await?;
+        Ok(heads.first().map_or(Seq::START, |(_, head)| *head))
     }
 
     /// Compares heads before the time has come.

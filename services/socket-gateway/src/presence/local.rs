@@ -1,45 +1,69 @@
-//! The sockets of this gateway in each room: only a user's first and last matter outside.
+//! The sockets of this gateway in each place: only a user's first and last matter outside.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chat_core::{Caller, ConversationId, SocketKey, Username};
+use chat_core::{Caller, ConversationId, SocketKey, User, Username};
 
-/// Somebody in a room.
+/// The place of everybody online; no conversation's id looks like it.
+pub(super) const ONLINE: &str = "online";
+
+/// Somebody somewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Member {
-    /// Which room.
-    pub conversation: ConversationId,
-    /// Who, among users and guests: `u` and the id, or `g` and the lower-case name.
-    pub key: String,
-    /// The name that others see.
-    pub name: Username,
+pub(super) enum Member {
+    /// In a room.
+    InRoom(ConversationId, Caller),
+    /// Connected at all.
+    Online(User),
 }
 
 impl Member {
-    pub(super) fn new(conversation: ConversationId, who: &Caller) -> Self {
-        let key = match who {
-            Caller::User(user) => format!("u{}", user.id),
-            Caller::Guest(name) => format!("g{}", name.key()),
-        };
-        Self { conversation, key, name: who.name().clone() }
+    /// Where: a room's id, or [`ONLINE`].
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::InRoom(conversation, _) => conversation.to_string(),
+            Self::Online(_) => ONLINE.to_owned(),
+        }
     }
 
-    /// As listed in Redis. Neither part has a space.
+    /// Who, among users and guests: `u<id>/<name>` or `g/<name>`. No part has a space.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::InRoom(_, Caller::User(user)) | Self::Online(user) => {
+                format!("u{}/{}", user.id, user.name)
+            }
+            Self::InRoom(_, Caller::Guest(name)) => format!("g/{}", name.key()),
+        }
+    }
+
+    /// As listed in Redis: the place, the key, the name that others see.
     pub(super) fn encode(&self) -> String {
-        format!("{} {} {}", self.conversation, self.key, self.name)
+        let (Self::InRoom(_, Caller::User(User { name, .. }) | Caller::Guest(name))
+        | Self::Online(User { name, .. })) = self;
+        format!("{} {} {name}", self.place(), self.key())
     }
 
     pub(super) fn decode(raw: &str) -> Option<Self> {
         let mut parts = raw.splitn(3, ' ');
-        Some(Self {
-            conversation: parts.next()?.parse().ok()?,
-            key: parts.next()?.to_owned(),
-            name: Username::parse(parts.next()?).ok()?,
-        })
+        let (place, key, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let user = user_of_key(key);
+        if place == ONLINE {
+            return user.map(Self::Online);
+        }
+        let who = match user {
+            Some(user) => Caller::User(user),
+            None => Caller::Guest(Username::parse(name).ok()?),
+        };
+        Some(Self::InRoom(place.parse().ok()?, who))
     }
+}
+
+/// The user that a key stands for; `None` for a guest's.
+pub(super) fn user_of_key(key: &str) -> Option<User> {
+    let (id, name) = key.strip_prefix('u')?.split_once('/')?;
+    Some(User { id: id.parse().ok()?, name: Username::parse(name).ok()? })
 }
 
 /// A first or a last socket.
@@ -49,7 +73,7 @@ pub(super) enum Move {
     Leave(Member),
 }
 
-type Members = HashMap<(ConversationId, String), (Member, HashSet<SocketKey>)>;
+type Members = HashMap<(String, String), (Member, HashSet<SocketKey>)>;
 
 /// Sockets by member.
 #[derive(Default)]
@@ -60,18 +84,18 @@ impl Local {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Is it the user's first socket in the room here?
+    /// Is it the user's first socket there on this gateway?
     pub(super) fn enter(&self, member: &Member, socket: SocketKey) -> bool {
         let mut members = self.lock();
-        let key = (member.conversation, member.key.clone());
+        let key = (member.place(), member.key());
         let (_, sockets) = members.entry(key).or_insert_with(|| (member.clone(), HashSet::new()));
         sockets.insert(socket) && sockets.len() == 1
     }
 
-    /// Was it the user's last socket in the room here?
+    /// Was it the user's last socket there on this gateway?
     pub(super) fn leave(&self, member: &Member, socket: SocketKey) -> bool {
         let mut members = self.lock();
-        let key = (member.conversation, member.key.clone());
+        let key = (member.place(), member.key());
         let Some((_, sockets)) = members.get_mut(&key) else { return false };
         let was_last = sockets.remove(&socket) && sockets.is_empty();
         if was_last {
@@ -96,7 +120,7 @@ mod tests {
 
     fn member(name: &str) -> Member {
         let name = Username::parse(name).expect("a name");
-        Member::new(ConversationId::LOBBY, &Caller::Guest(name))
+        Member::InRoom(ConversationId::LOBBY, Caller::Guest(name))
     }
 
     #[test]
@@ -114,8 +138,10 @@ mod tests {
 
     #[test]
     fn members_survive_the_trip_through_redis() {
-        let alice = member("Alice.B");
-        assert_eq!(Member::decode(&alice.encode()), Some(alice));
+        let user = User { id: chat_core::UserId(7), name: Username::parse("bob").expect("a name") };
+        for member in [member("Alice.B"), Member::Online(user)] {
+            assert_eq!(Member::decode(&member.encode()), Some(member));
+        }
         assert_eq!(Member::decode("lobby"), None);
     }
 }

@@ -1,7 +1,7 @@
-//! Who is in which room, over all gateways, by lease in Redis.
+//! Who is in which room, and who is online at all, over all gateways, by lease in Redis.
 //!
-//! Redis hears only of a user's first socket in a room of this gateway, and of the last. There,
-//! `room:<id>` counts for each user the gateways where they are; `gateway:<epoch>` lists what a
+//! Redis hears only of a user's first socket in a place on this gateway, and of the last. There,
+//! `room:<id>` (and `room:online`) counts for each user the gateways where they are; `gateway:<epoch>` lists what a
 //! gateway has entered; `gateways` holds the end of each gateway's lease. The scripts change all
 //! three at once, so exactly one of them sees a user's first or last and tells the room. Whose
 //! lease ends without a word is cleared by the others.
@@ -13,17 +13,14 @@ mod scripts;
 
 use std::{sync::Arc, time::Duration};
 
-use chat_core::{Caller, ConversationId, Fleeting, SocketKey, Topic, process::Shutdown};
-use redis::aio::ConnectionManager;
+use chat_core::{Caller, ConversationId, Fleeting, SocketKey, Topic, User, process::Shutdown};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::{MissedTickBehavior, interval},
 };
 
-use self::{
-    local::{Local, Member, Move},
-    scripts::Registry,
-};
+use self::local::{Local, Member, Move};
+pub use self::scripts::Registry;
 use crate::whisper::Whisperer;
 
 /// How long a gateway's word counts. Others notice its death after this and one beat more.
@@ -31,6 +28,9 @@ const LEASE: Duration = Duration::from_secs(9);
 
 /// How often the lease is renewed, and the dead are looked for.
 const BEAT: Duration = Duration::from_secs(2);
+
+/// Every so many beats the users online are compared with what the events said.
+const BEATS_A_COMPARISON: u32 = 5;
 
 /// How long after a planned stop users may take to come back elsewhere without having left.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -56,15 +56,31 @@ impl Presence {
 
     /// A socket enters a room.
     pub fn enter(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
-        let member = Member::new(conversation, who);
+        self.moves_in(Member::InRoom(conversation, who.clone()), socket);
+    }
+
+    /// A socket leaves a room.
+    pub fn leave(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
+        self.moves_out(Member::InRoom(conversation, who.clone()), socket);
+    }
+
+    /// A user's socket is there.
+    pub fn connect(&self, user: &User, socket: SocketKey) {
+        self.moves_in(Member::Online(user.clone()), socket);
+    }
+
+    /// A user's socket is gone.
+    pub fn disconnect(&self, user: &User, socket: SocketKey) {
+        self.moves_out(Member::Online(user.clone()), socket);
+    }
+
+    fn moves_in(&self, member: Member, socket: SocketKey) {
         if self.local.enter(&member, socket) {
             let _ = self.moves.send(Move::Enter(member, socket));
         }
     }
 
-    /// A socket leaves a room.
-    pub fn leave(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
-        let member = Member::new(conversation, who);
+    fn moves_out(&self, member: Member, socket: SocketKey) {
         if self.local.leave(&member, socket) {
             let _ = self.moves.send(Move::Leave(member));
         }
@@ -74,20 +90,27 @@ impl Presence {
     pub async fn run(
         self,
         mut moves: Moves,
-        redis: ConnectionManager,
-        prefix: String,
-        epoch: u64,
+        mut registry: Registry,
         whisperer: Whisperer,
+        compare_online: impl Fn(Vec<User>) + Send + 'static,
         shutdown: Shutdown,
     ) {
-        let mut registry = Registry::new(redis, &prefix, epoch);
+        let mut beats = 0_u32;
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.begun() => break,
-                _ = beat.tick() => self.beat(&mut registry, &whisperer).await,
+                _ = beat.tick() => {
+                    self.beat(&mut registry, &whisperer).await;
+                    if beats.is_multiple_of(BEATS_A_COMPARISON)
+                        && let Some(online) = registry.online().await
+                    {
+                        compare_online(online);
+                    }
+                    beats = beats.wrapping_add(1);
+                }
                 moved = moves.0.recv() => {
                     let Some(moved) = moved else { break };
                     // What Redis does not hear now is made good after the next beat.
@@ -108,17 +131,24 @@ impl Presence {
             }
         }
         for left in registry.clear_the_dead().await {
-            whisperer.whisper(Topic::Conversation(left.conversation), left.as_left());
+            let (topic, told) = tell(&left, None);
+            whisperer.whisper(topic, told);
         }
     }
 }
 
-impl Member {
-    fn as_left(&self) -> Fleeting {
-        Fleeting::Left { conversation: self.conversation, name: self.name.clone() }
-    }
-
-    fn as_entered(&self, origin: SocketKey) -> Fleeting {
-        Fleeting::Entered { conversation: self.conversation, name: self.name.clone(), origin }
+/// What others hear of a first socket (with its key) or a last one.
+fn tell(member: &Member, first: Option<SocketKey>) -> (Topic, Fleeting) {
+    match (member, first) {
+        (Member::InRoom(conversation, who), first) => {
+            let (conversation, name) = (*conversation, who.name().clone());
+            let told = match first {
+                Some(origin) => Fleeting::Entered { conversation, name, origin },
+                None => Fleeting::Left { conversation, name },
+            };
+            (Topic::Conversation(conversation), told)
+        }
+        (Member::Online(user), Some(_)) => (Topic::Online, Fleeting::Online(user.clone())),
+        (Member::Online(user), None) => (Topic::Online, Fleeting::Offline(user.clone())),
     }
 }

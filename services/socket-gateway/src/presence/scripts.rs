@@ -2,10 +2,13 @@
 
 use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
-use chat_core::{Fleeting, SocketKey, Topic};
+use chat_core::{Fleeting, SocketKey, Topic, User};
 use redis::{Script, ScriptInvocation, aio::ConnectionManager};
 
-use super::local::{Member, Move};
+use super::{
+    local::{Member, Move, ONLINE, user_of_key},
+    tell,
+};
 
 /// Members cleared in one call.
 const BATCH: usize = 500;
@@ -63,7 +66,7 @@ static CLEAR: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// The scripts, with this gateway's keys.
-pub(super) struct Registry {
+pub struct Registry {
     redis: ConnectionManager,
     keys: String,
     epoch: String,
@@ -72,7 +75,9 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(redis: ConnectionManager, prefix: &str, epoch: u64) -> Self {
+    /// For the gateway process of this (random) number.
+    #[must_use]
+    pub fn new(redis: ConnectionManager, prefix: &str, epoch: u64) -> Self {
         let keys = format!("{{{prefix}:presence}}:");
         Self { redis, keys, epoch: format!("{epoch:016x}"), is_out_of_step: true }
     }
@@ -88,11 +93,11 @@ impl Registry {
         };
         let call = self.for_member(script, member);
         let counts = self.invoke::<i64>(call).await? == 1;
-        let told = match moved {
-            Move::Enter(member, socket) => member.as_entered(*socket),
-            Move::Leave(member) => member.as_left(),
+        let origin = match moved {
+            Move::Enter(_, socket) => Some(*socket),
+            Move::Leave(_) => None,
         };
-        counts.then_some((Topic::Conversation(member.conversation), told))
+        counts.then(|| tell(member, origin))
     }
 
     /// Renews the lease. Answers whether everything must be said again.
@@ -134,6 +139,14 @@ impl Registry {
         told
     }
 
+    /// Everybody online on any gateway.
+    pub(super) async fn online(&mut self) -> Option<Vec<User>> {
+        let counts = format!("{}room:{ONLINE}", self.keys);
+        let keys: redis::RedisResult<Vec<String>> =
+            redis::cmd("HKEYS").arg(counts).query_async(&mut self.redis).await;
+        Some(keys.ok()?.iter().filter_map(|key| user_of_key(key)).collect())
+    }
+
     /// Clears gateways whose lease is over. Answers who left with them.
     pub(super) async fn clear_the_dead(&mut self) -> Vec<Member> {
         let mut left = Vec::new();
@@ -151,8 +164,8 @@ impl Registry {
     fn for_member<'a>(&self, script: &'a Script, member: &Member) -> ScriptInvocation<'a> {
         let mut call = script.prepare_invoke();
         call.key(format!("{}gateway:{}", self.keys, self.epoch));
-        call.key(format!("{}room:{}", self.keys, member.conversation));
-        call.arg(member.encode()).arg(&member.key);
+        call.key(format!("{}room:{}", self.keys, member.place()));
+        call.arg(member.encode()).arg(member.key());
         call
     }
 

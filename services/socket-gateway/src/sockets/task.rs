@@ -37,8 +37,8 @@ async fn live(mount: Mount, socket: SocketRef, mut seat: Seat) {
         connections: Arc::clone(&mount.connections),
         shutdown: mount.shutdown.clone(),
     });
-    let _bound: Option<Follow> =
-        seat.session.as_ref().map(|session| mount.ports.feed.bind(&session.id, Arc::clone(&sink)));
+    let bind = |session| mount.ports.feed.bind(session, seat.key, Arc::clone(&sink));
+    let _bound: Option<Follow> = seat.session.as_ref().map(bind);
     let client =
         Client { key: seat.key, session: seat.session.take(), sink, ports: mount.ports.clone() };
     let mut sides = open(&mount, &client).await;
