@@ -13,7 +13,7 @@ CLIENT_TESTS := $(shell find tests/clients -name node_modules -prune -o -name '*
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: MariaDB, Redis, HAProxy, the client tests' Node modules
+setup: ## Install what is missing: MariaDB, Redis, HAProxy, the client tests' Node and Python modules
 	@deploy/local/setup.sh
 
 build: ## Compile the programs

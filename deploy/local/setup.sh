@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the local stack runs: MariaDB, Redis, HAProxy, and the client tests' Node modules.
+# Installs what the local stack runs: MariaDB, Redis, HAProxy, and the client tests' Node modules
+# and Python packages.
 # Says nothing and changes nothing when all is there. Services are neither started nor enabled.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -77,4 +78,20 @@ if [ -e $clients/package-lock.json ] && [ ! $installed -nt $clients/package-lock
     echo "set-up: installing the client tests' Node modules"
     npm ci --prefix $clients --no-audit --no-fund --loglevel=error
     touch $installed
+fi
+
+# Made anew when the pins change.
+pins=$clients/requirements.txt
+python=.local/clients-python
+if [ -e $pins ] && ! cmp -s $pins $python/requirements.txt; then
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        echo "set-up: skipped python-socketio: the tests of it need python3 with venv" >&2
+    else
+        echo "set-up: installing the client tests' Python packages"
+        rm -rf $python
+        mkdir -p .local
+        python3 -m venv $python
+        $python/bin/pip install -q --disable-pip-version-check -r $pins
+        cp $pins $python/requirements.txt # Last, so that it is there once all is.
+    fi
 fi

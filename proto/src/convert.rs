@@ -4,7 +4,7 @@
 use chat_core::{
     Author, Change, ChangeKind, ChatError, ClientId, Conversation, ConversationId,
     ConversationKind, Event, Fleeting, Login, Message, MessageId, Notice, Seq, Session, SessionId,
-    SocketKey, User, UserId, Username, clock,
+    SocketKey, User, UserId, Username, Via, clock,
 };
 use prost_types::Timestamp;
 
@@ -17,11 +17,15 @@ pub fn required<T>(field: Option<T>, name: &'static str) -> Result<T> {
     field.ok_or_else(|| ChatError::invalid_payload(format!("{name} is missing")))
 }
 
-fn timestamp(at: time::OffsetDateTime) -> Timestamp {
+/// A moment, as protobuf has it.
+#[must_use]
+pub fn timestamp(at: time::OffsetDateTime) -> Timestamp {
     Timestamp { seconds: at.unix_timestamp(), nanos: at.nanosecond().cast_signed() }
 }
 
-fn instant(at: Timestamp) -> time::OffsetDateTime {
+/// A moment, to the millisecond.
+#[must_use]
+pub fn instant(at: Timestamp) -> time::OffsetDateTime {
     clock::from_millis(at.seconds.saturating_mul(1_000) + i64::from(at.nanos) / 1_000_000)
 }
 
@@ -161,6 +165,32 @@ fn pair(peers: Vec<v1::User>) -> Result<Box<[User; 2]>> {
     required(pair, "a direct's two peers").map(Box::new)
 }
 
+impl From<Via> for v1::Via {
+    fn from(via: Via) -> Self {
+        match via {
+            Via::Service => Self::Unspecified,
+            Via::Tinychat => Self::Tinychat,
+            Via::Conversations => Self::Conversations,
+            Via::OneToOne => Self::OneToOne,
+            Via::Messenger => Self::Messenger,
+            Via::Chatto => Self::Chatto,
+        }
+    }
+}
+
+impl From<v1::Via> for Via {
+    fn from(via: v1::Via) -> Self {
+        match via {
+            v1::Via::Unspecified => Self::Service,
+            v1::Via::Tinychat => Self::Tinychat,
+            v1::Via::Conversations => Self::Conversations,
+            v1::Via::OneToOne => Self::OneToOne,
+            v1::Via::Messenger => Self::Messenger,
+            v1::Via::Chatto => Self::Chatto,
+        }
+    }
+}
+
 impl From<&Message> for v1::Message {
     fn from(message: &Message) -> Self {
         Self {
@@ -178,6 +208,7 @@ impl From<&Message> for v1::Message {
                 .as_ref()
                 .map(|id| id.as_str().to_owned())
                 .unwrap_or_default(),
+            via: v1::Via::from(message.via).into(),
         }
     }
 }
@@ -186,6 +217,7 @@ impl TryFrom<v1::Message> for Message {
     type Error = ChatError;
 
     fn try_from(m: v1::Message) -> Result<Self> {
+        let via = m.via().into();
         Ok(Self {
             id: MessageId(m.id),
             conversation: m.conversation.parse()?,
@@ -197,6 +229,7 @@ impl TryFrom<v1::Message> for Message {
             edited_at: m.edited_at.map(instant),
             is_read: m.is_read,
             client_id: client_id(&m.client_id)?,
+            via,
         })
     }
 }
@@ -415,6 +448,7 @@ mod tests {
             edited_at: Some(clock::now()),
             is_read: true,
             client_id: Some(ClientId::parse("key").expect("a key")),
+            via: Via::Messenger,
         }
     }
 

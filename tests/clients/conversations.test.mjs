@@ -219,8 +219,8 @@ test("a `clientId` sent twice through two gateways is one message", async (t) =>
   const elsewhere = await open(t, GATEWAY_2, at(room, alice));
   const frame = { text: "once", clientId: "the key" };
   for (const live of [here, elsewhere]) live.sends(frame);
-  const [one, two_] = [await here.next("posted"), await elsewhere.next("posted")];
-  assert.deepEqual(one, two_);
+  const [one, same] = [await here.next("posted"), await elsewhere.next("posted")];
+  assert.deepEqual(one, same);
   const again = await alice.rest("POST", `/api/conversations/${room}`, frame);
   assert.deepEqual(again, { status: "success", url: one.url });
   await alice.posts(room, "marker");

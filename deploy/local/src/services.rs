@@ -7,20 +7,23 @@ use anyhow::Result;
 use crate::{
     addresses::{Addresses, ApiAddresses, GatewayAddresses},
     backing::Backing,
+    home::Home,
     options::Options,
     part::{Launch, Plan, Probe},
     place,
 };
 
-/// Every message-api.
+/// Every message-api. Uploads lie in the stack's own directory, for all of them.
 pub(crate) fn apis(
     options: &Options,
+    home: &Home,
     backing: &Backing,
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
     let service = service("message-api", options, backing)?
         .env("DATABASE_URL", &backing.database_url)
-        .env("JWT_SECRET", &options.jwt_secret);
+        .env("JWT_SECRET", &options.jwt_secret)
+        .env("MEDIA_URL", format!("file://{}", home.path().join("media").display()));
     let plan = |(number, at): (usize, &ApiAddresses)| {
         let launch = service
             .clone()

@@ -60,7 +60,7 @@ impl Stack {
         let part = |plan| Part::new(plan, &home, &options.logs);
         let front = addresses.front.map(|at| front::plan(&home, at, &addresses)).transpose()?;
         let gateways = services::gateways(options, &backing, &addresses)?;
-        let apis = services::apis(options, &backing, &addresses)?;
+        let apis = services::apis(options, &home, &backing, &addresses)?;
         Ok(Self {
             front: front.map(part),
             gateways: gateways.into_iter().map(part).collect(),

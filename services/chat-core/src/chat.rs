@@ -1,6 +1,7 @@
 //! The port `Chat`: ask. message-api implements it on its store, the gateway over gRPC.
 
 use async_trait::async_trait;
+use time::OffsetDateTime;
 
 use crate::{
     error::Result,
@@ -8,7 +9,7 @@ use crate::{
     ids::{ConversationId, MessageId, Seq, SessionId, SocketKey},
     model::{
         Caller, Conversation, ConversationPage, Credential, History, Login, Message, NewMessage,
-        Peer, Session, Span, User,
+        Peer, Session, Span, User, UserPage,
     },
     text::{MessageText, Password, Title, Username},
 };
@@ -45,6 +46,15 @@ pub trait Chat: Send + Sync + 'static {
     /// Finds a user by name or id. Fails with `unknown_user`.
     async fn user(&self, peer: Peer) -> Result<User>;
 
+    /// All users, sorted by name without regard to case, those whose names come after `after`.
+    async fn users(&self, after: Option<Username>, limit: u32) -> Result<UserPage>;
+
+    /// Deletes the user's account, for good: all its sessions end, everybody hears
+    /// [`Notice::UserDeleted`](crate::Notice). What they wrote stays under their name, and the
+    /// name stays taken, so that nobody can pose as its author. Twice is as good as once. Fails with
+    /// `unknown_user` for somebody who never was.
+    async fn delete_account(&self, user: &User) -> Result<()>;
+
     // Conversations.
 
     /// Makes a room. Fails with `name_taken`; guests with `unauthorised`.
@@ -59,6 +69,10 @@ pub trait Chat: Send + Sync + 'static {
     /// The direct conversation with a peer, made if there is none: one per pair, whoever starts
     /// it and however many replicas race. Fails with `unknown_user`, `invalid_recipient`.
     async fn open_direct(&self, caller: &Caller, peer: Peer) -> Result<Conversation>;
+
+    /// The caller's directs, newest activity first, at most `limit` (cut to [`DIRECTS_MAX`]).
+    /// Those where nothing was ever said come last. None for guests.
+    async fn directs(&self, caller: &Caller, limit: u32) -> Result<Vec<Conversation>>;
 
     // Messages.
 
@@ -100,6 +114,15 @@ pub trait Chat: Send + Sync + 'static {
     /// How many messages of a direct the caller has not read.
     async fn unread_count(&self, caller: &Caller, conversation: ConversationId) -> Result<u64>;
 
+    /// How far the caller had read a conversation, as the time of the newest message they had
+    /// seen (`None`: never), and moves that mark to `seen` if that is later. None for guests.
+    async fn mark_seen(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        seen: Option<OffsetDateTime>,
+    ) -> Result<Option<OffsetDateTime>>;
+
     // Repair: for those who hold sockets, not for users.
 
     /// The changes of a conversation after `since`, in order, without holes, at most `limit`
@@ -118,6 +141,9 @@ pub trait Chat: Send + Sync + 'static {
 
 /// The longest page of history (000's default cap).
 pub const HISTORY_MAX: u32 = 1_000;
+
+/// The longest page of directs, and of users.
+pub const DIRECTS_MAX: u32 = 1_000;
 
 /// The longest page of changes.
 pub const CHANGES_MAX: u32 = 500;

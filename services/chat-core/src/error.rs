@@ -87,6 +87,8 @@ codes! {
     InvalidName "invalid_name" 400 InvalidArgument;
     /// An idempotency key is not 1 to 64 printable characters.
     InvalidClientId "invalid_client_id" 400 InvalidArgument;
+    /// A media URL that no upload returned, or too many of them.
+    InvalidMedia "invalid_media" 400 InvalidArgument;
     /// A direct message to oneself.
     InvalidRecipient "invalid_recipient" 400 InvalidArgument;
     /// The protocol has no such event.
@@ -113,6 +115,8 @@ codes! {
     NameTaken "name_taken" 409 AlreadyExists;
     /// The payload is larger than any valid one.
     PayloadTooLarge "payload_too_large" 413 InvalidArgument;
+    /// A file of a kind that is not taken.
+    UnsupportedMedia "unsupported_media" 415 InvalidArgument;
     /// Too many events, rooms or requests; later it will work.
     RateLimited "rate_limited" 429 ResourceExhausted;
     /// Our fault. The cause is in our log.

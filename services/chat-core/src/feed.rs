@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::{
     error::Result,
     event::{Event, Fleeting, Topic},
-    ids::{ConversationId, Seq, SocketKey},
+    ids::{ConversationId, Seq, SocketKey, UserId},
     model::{Caller, Session, User},
     roster::Roster,
 };
@@ -45,8 +45,14 @@ pub trait Render: Send + Sync + 'static {
     /// The protocol's name.
     fn protocol(&self) -> &'static str;
 
-    /// The frame for an event, or `None` if this protocol does not tell it.
-    fn render(&self, event: &Event) -> Option<Frame>;
+    /// Which wording of an event this listener gets; `None`: it is not told. Listeners of one
+    /// protocol with the same answer share the frames.
+    fn wording(&self, event: &Event, to: &Listener) -> Option<u8> {
+        (event.silent_for() != Some(to.key)).then_some(0)
+    }
+
+    /// The frames for an event in one wording; none if this protocol does not tell it.
+    fn render(&self, event: &Event, wording: u8) -> Vec<Frame>;
 }
 
 /// The way to one socket.
@@ -88,6 +94,8 @@ impl CloseReason {
 pub struct Listener {
     /// The socket.
     pub key: SocketKey,
+    /// Whose it is; `None` for a guest's.
+    pub user: Option<UserId>,
     /// Its protocol's words.
     pub render: &'static dyn Render,
     /// The way to it.
@@ -132,6 +140,10 @@ pub trait Feed: Send + Sync + 'static {
         after: Option<Seq>,
         listener: Listener,
     ) -> Result<Follow>;
+
+    /// Every durable change of all the user's directs from now on, each direct's in `seq` order,
+    /// each exactly once, also of those that begin later.
+    async fn follow_directs(&self, user: &User, listener: Listener) -> Result<Follow>;
 
     /// The events of a topic that have no order: notices and fleeting ones.
     async fn listen(&self, topic: Topic, listener: Listener) -> Result<Follow>;

@@ -9,6 +9,7 @@
 //! | [`chat`] | the port `Chat`: ask |
 //! | [`feed`] | the port `Feed`: hear |
 //! | [`roster`] | who is online |
+//! | [`media`] | the port `Media`: keep files |
 //! | [`rights`] | who may do what, in one place |
 //! | [`error`] | the one error, and its table of statuses |
 //! | [`process`] | configuration, logs, shutdown: what every service's `main` needs |
@@ -21,6 +22,7 @@ pub mod error;
 pub mod event;
 pub mod feed;
 pub mod ids;
+pub mod media;
 pub mod model;
 pub mod process;
 pub mod rights;
@@ -32,8 +34,9 @@ pub use error::{ChatError, Code, Result};
 pub use event::{Change, ChangeKind, Event, Fleeting, Notice, Topic};
 pub use feed::{CloseReason, Feed, Follow, Frame, Listener, Render, Sink};
 pub use ids::{ConversationId, MessageId, Seq, SessionId, SocketKey, UserId};
+pub use media::Media;
 pub use model::{
-    Author, Caller, Conversation, ConversationKind, Credential, Login, Message, Session, User,
+    Author, Caller, Conversation, ConversationKind, Credential, Login, Message, Session, User, Via,
 };
 pub use roster::Roster;
 pub use text::{ClientId, Limits, MessageText, Password, Title, Username};

@@ -112,6 +112,24 @@ pub struct Conversation {
     pub message_count: u64,
 }
 
+/// Which client protocol a message came in by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// gRPC, for another service.
+    #[default]
+    Service,
+    /// 000's POST. Its clients relay the same message themselves, so it is not told to them again.
+    Tinychat,
+    /// 001.
+    Conversations,
+    /// 002.
+    OneToOne,
+    /// 003.
+    Messenger,
+    /// 004.
+    Chatto,
+}
+
 /// A message as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -135,6 +153,8 @@ pub struct Message {
     pub is_read: bool,
     /// The key its sender gave it.
     pub client_id: Option<ClientId>,
+    /// The protocol that it came in by.
+    pub via: Via,
 }
 
 /// What it takes to post.
@@ -144,11 +164,16 @@ pub struct NewMessage {
     pub conversation: ConversationId,
     /// What.
     pub text: MessageText,
-    /// URLs that uploads returned.
+    /// URLs that uploads returned; at most [`MEDIA_MAX`].
     pub media: Vec<String>,
     /// Makes a retry harmless.
     pub client_id: Option<ClientId>,
+    /// The protocol that it comes in by.
+    pub via: Via,
 }
+
+/// Most media of one message, and most files of one upload.
+pub const MEDIA_MAX: usize = 4;
 
 /// The user on the other side of a direct, however the client names them.
 #[derive(Clone, Debug)]
@@ -180,6 +205,15 @@ pub struct History {
     /// The page shows the conversation as of this change at least: follow the feed after it and
     /// there is neither gap nor repeat.
     pub head: Seq,
+}
+
+/// A page of users, sorted by name without regard to case.
+#[derive(Clone, Debug)]
+pub struct UserPage {
+    /// The rows.
+    pub users: Vec<User>,
+    /// Pass it as `after` for the next page; `None` on the last.
+    pub next: Option<Username>,
 }
 
 /// A page of conversations, newest activity first.

@@ -7,15 +7,23 @@
 //! | folder | protocol | REST | sockets |
 //! |---|---|---|---|
 //! | [`conversations`] | 001 | `/auth/register`, `/api/conversations…` | `/ws/conversations/{id}` |
-//! | [`one_to_one`] | 002 | `/register`, `/login`, `/logout` | |
+//! | [`tinychat`] | 000 | `/api/v1/messages` | Socket.IO, `/` and `/tinychat` |
+//! | [`one_to_one`] | 002 | `/register`, `/login`, `/logout`, page `/io` | Socket.IO, `/` and `/one-to-one` |
+//! | [`messenger`] | 003 | `/api/auth/…`, `/api/upload/files`, `/media/…` | Socket.IO path `/ws`, namespace `/chat`; plain WebSocket `/ws` |
 //! | [`chatto`] | 004 | `/api/register`, `/api/login`, `/api/verify`, `/api/rooms` | Socket.IO, `/` and `/chatto` |
 
 pub mod chatto;
 pub mod conversations;
 pub mod handshake;
+pub mod live;
+pub mod messenger;
 pub mod one_to_one;
 pub mod origin;
 pub mod pace;
 pub mod payload;
 pub mod rest;
 pub mod socket;
+pub mod tinychat;
+
+/// The protocols that can be enabled, each a folder here.
+pub const PROTOCOLS: &[&str] = &["tinychat", "conversations", "one-to-one", "messenger", "chatto"];

@@ -8,7 +8,10 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use chat_core::{Caller, Chat, Feed, Limits, Listener, Render, Result, Session, Sink, SocketKey};
+use chat_core::{
+    Caller, Chat, Feed, Limits, Listener, Render, Result, Session, Sink, SocketKey,
+    process::Shutdown,
+};
 use serde_json::Value;
 
 /// The two ports and the sizes that the settings decide.
@@ -24,6 +27,8 @@ pub struct Ports {
     pub guests: bool,
     /// Numbers the sockets of this process.
     pub keys: Arc<SocketKeys>,
+    /// Owns the tasks that a dialect starts; they must end with the socket that they serve.
+    pub tasks: Shutdown,
     /// Pages of these origins may open sockets with the visitor's cookie, beside our own.
     pub origins: Arc<[String]>,
 }
@@ -71,7 +76,8 @@ impl Client {
     /// A listener that words events as `render` does and hands them to this socket.
     #[must_use]
     pub fn listener(&self, render: &'static dyn Render) -> Listener {
-        Listener { key: self.key, render, sink: Arc::clone(&self.sink) }
+        let user = self.session.as_ref().map(|session| session.user.id);
+        Listener { key: self.key, user, render, sink: Arc::clone(&self.sink) }
     }
 }
 
@@ -83,6 +89,18 @@ pub trait Leg: Send + Sync + 'static {
 
     /// The Socket.IO namespace where only this protocol is served.
     fn namespace(&self) -> &'static str;
+
+    /// Is it served in the shared namespace `/` of `/socket.io` too? If not, it lives on a path of
+    /// its own.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    /// May a socket without a session come into the protocol's own namespace? In the shared one
+    /// the setting for guests alone decides.
+    fn takes_guests(&self) -> bool {
+        true
+    }
 
     /// Does this protocol have such an event? In the shared namespace the name tells which
     /// protocol is meant.

@@ -19,6 +19,7 @@ use crate::{
     chat::Rules,
     config::{Config, Environment, Settings},
     grpc, http,
+    media::Library,
     passwords::Passwords,
     publisher::Publisher,
     sessions::Sessions,
@@ -104,7 +105,9 @@ async fn start(
     health: &Health,
     stages: &Stages,
 ) -> Result<(Serving, Serving)> {
-    let chat: Arc<dyn Chat> = Arc::new(rules(config, settings, health, stages).await?);
+    let rules = rules(config, settings, health, stages).await?;
+    let library = Library::new(rules.store.clone(), settings.media.clone());
+    let chat: Arc<dyn Chat> = Arc::new(rules);
     let limits = config.limits();
     let tasks = &stages.servers;
     let listener = bind("GRPC_ADDR", config.grpc_addr).await?;
@@ -113,6 +116,8 @@ async fn start(
     let grpc = tasks.spawn(grpc::serve(listener, service, token, health.clone(), tasks.clone()));
     let legs = dialects::rest::router(RestState {
         chat,
+        media: Arc::new(library),
+        protocols: config.protocols(),
         limits,
         secure_cookies: config.environment == Environment::Production,
         session_ttl: config.session_ttl(),

@@ -1,6 +1,8 @@
 //! Every setting, read once in `main`. `--help` is the reference.
 
-use std::{net::SocketAddr, path::PathBuf, thread::available_parallelism, time::Duration};
+use std::{
+    net::SocketAddr, path::PathBuf, sync::Arc, thread::available_parallelism, time::Duration,
+};
 
 use chat_core::{
     Limits, Password,
@@ -11,7 +13,7 @@ use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
 
-use crate::store::database;
+use crate::{media::Place, store::database};
 
 /// message-api: users, sessions, conversations and messages, over REST and gRPC.
 #[derive(Clone, Debug, Parser)]
@@ -77,6 +79,14 @@ pub struct Config {
     #[arg(long, env = "GUESTS", default_value_t = true, action = ArgAction::Set)]
     pub guests: bool,
 
+    /// The protocols that are served, with commas between; the same for all services
+    #[arg(long, env = "PROTOCOLS", value_delimiter = ',', default_values = dialects::PROTOCOLS, value_parser = protocol)]
+    pub protocols: Vec<String>,
+
+    /// Where uploads are kept: `file:///a/directory` or `s3://bucket/prefix` (with the usual AWS_… variables); the same for all replicas [default in development: a temporary directory]
+    #[arg(long, env = "MEDIA_URL")]
+    pub media_url: Option<String>,
+
     /// Longest message, in characters; the same for all services
     #[arg(long, env = "TEXT_MAX", default_value_t = 4_000, value_parser = value_parser!(u32).range(1..=100_000))]
     pub text_max: u32,
@@ -128,6 +138,8 @@ pub struct Settings {
     pub jwt_secret: SecretString,
     /// From SERVICE_TOKEN.
     pub service_token: SecretString,
+    /// From MEDIA_URL.
+    pub media: Place,
 }
 
 impl Config {
@@ -167,6 +179,7 @@ impl Config {
                 32,
             )?,
             service_token: secret("SERVICE_TOKEN", token.0, token.1, 16)?,
+            media: Place::open(&self.media_url()?).map_err(|e| format!("MEDIA_URL: {e}"))?,
         })
     }
 
@@ -176,6 +189,26 @@ impl Config {
         Limits {
             text_max: self.text_max as usize,
             password_min: (self.password_min as usize).min(Password::MAX),
+        }
+    }
+
+    /// The protocols that are served, each once.
+    #[must_use]
+    pub fn protocols(&self) -> Arc<[String]> {
+        let is_enabled = |name: &&&str| self.protocols.iter().any(|enabled| enabled == **name);
+        dialects::PROTOCOLS.iter().filter(is_enabled).map(ToString::to_string).collect()
+    }
+
+    /// Where uploads are kept. The error is one sentence.
+    fn media_url(&self) -> Result<String, String> {
+        match (&self.media_url, self.environment) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Environment::Production) => Err("MEDIA_URL is not set".into()),
+            (None, Environment::Development) => {
+                let directory = std::env::temp_dir().join("switchboard-media");
+                let url = url::Url::from_directory_path(directory);
+                url.map(String::from).map_err(|()| "MEDIA_URL is not set".into())
+            }
         }
     }
 
@@ -190,6 +223,15 @@ impl Config {
     pub fn hash_parallel(&self) -> usize {
         let cores = || available_parallelism().map_or(1, usize::from);
         self.hash_parallel.map_or_else(cores, |n| n as usize)
+    }
+}
+
+/// One of the protocols that there are.
+fn protocol(raw: &str) -> Result<String, String> {
+    let known = dialects::PROTOCOLS;
+    match known.contains(&raw) {
+        true => Ok(raw.to_owned()),
+        false => Err(format!("PROTOCOLS may name only {}", known.join(", "))),
     }
 }
 
@@ -226,6 +268,7 @@ mod tests {
             "--redis-url=redis://localhost",
             "--jwt-secret=0123456789abcdef0123456789abcdef",
             "--service-token=0123456789abcdef",
+            "--media-url=file:///tmp",
         ];
         arguments.retain(|a| !change.iter().any(|c| c.split('=').next() == a.split('=').next()));
         arguments.extend(change);
@@ -249,6 +292,9 @@ mod tests {
             ("--guests=perhaps", "GUESTS"),
             ("--text-max=0", "TEXT_MAX"),
             ("--environment=moon", "ENVIRONMENT"),
+            ("--protocols=chatto,irc", "PROTOCOLS"),
+            ("--protocols=", "PROTOCOLS"),
+            ("--media-url=media", "MEDIA_URL"),
         ] {
             let error = settings(&[change]).err().expect(change);
             assert!(error.contains(name), "{change}: {error}");

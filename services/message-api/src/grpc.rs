@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chat_core::{Chat, ChatError, ConversationId, Limits, MessageId, Seq};
 use switchboard_proto::{
-    convert::session_id,
+    convert::{instant, session_id, timestamp},
     status::from_error,
     v1::{self, chat_service_server::ChatService},
 };
@@ -122,6 +122,33 @@ impl ChatService for Service {
         .await
     }
 
+    async fn list_users(
+        &self,
+        request: Request<v1::ListUsersRequest>,
+    ) -> Answer<v1::ListUsersResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let page = self.chat.users(parse::after(&request.after)?, request.limit).await?;
+            Ok(v1::ListUsersResponse {
+                users: page.users.iter().map(Into::into).collect(),
+                next: page.next.map(|name| name.to_string()).unwrap_or_default(),
+            })
+        })
+        .await
+    }
+
+    async fn delete_account(
+        &self,
+        request: Request<v1::DeleteAccountRequest>,
+    ) -> Answer<v1::DeleteAccountResponse> {
+        let request = request.into_inner();
+        answer(async {
+            self.chat.delete_account(&parse::user(request.user)?).await?;
+            Ok(v1::DeleteAccountResponse {})
+        })
+        .await
+    }
+
     async fn create_room(
         &self,
         request: Request<v1::CreateRoomRequest>,
@@ -173,6 +200,19 @@ impl ChatService for Service {
             let peer = parse::direct_peer(request.peer)?;
             let direct = self.chat.open_direct(&parse::caller(request.caller)?, peer).await?;
             Ok(v1::OpenDirectResponse { conversation: Some((&direct).into()) })
+        })
+        .await
+    }
+
+    async fn list_directs(
+        &self,
+        request: Request<v1::ListDirectsRequest>,
+    ) -> Answer<v1::ListDirectsResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let directs = self.chat.directs(&parse::caller(request.caller)?, request.limit).await?;
+            let conversations = directs.iter().map(Into::into).collect();
+            Ok(v1::ListDirectsResponse { conversations })
         })
         .await
     }
@@ -270,6 +310,20 @@ impl ChatService for Service {
             let id = request.conversation_id.parse()?;
             let count = self.chat.unread_count(&parse::caller(request.caller)?, id).await?;
             Ok(v1::GetUnreadCountResponse { count })
+        })
+        .await
+    }
+
+    async fn mark_seen(
+        &self,
+        request: Request<v1::MarkSeenRequest>,
+    ) -> Answer<v1::MarkSeenResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let id = request.conversation_id.parse()?;
+            let caller = parse::caller(request.caller)?;
+            let former = self.chat.mark_seen(&caller, id, request.seen.map(instant)).await?;
+            Ok(v1::MarkSeenResponse { seen: former.map(timestamp) })
         })
         .await
     }

@@ -11,6 +11,7 @@
 //! | [`store`] | hop 6: SQL, group commit, migrations |
 //! | [`publisher`] | hop 7: Redis PUBLISH after the commit |
 //! | [`sessions`], [`tokens`], [`passwords`] | who is who |
+//! | [`media`] | uploads: their kind, their bytes, whose they are |
 //! | [`admin`] | health, readiness, metrics |
 
 pub mod admin;
@@ -19,6 +20,7 @@ pub mod chat;
 pub mod config;
 pub mod grpc;
 pub mod http;
+pub mod media;
 pub mod passwords;
 pub mod publisher;
 pub mod sessions;

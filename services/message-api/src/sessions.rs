@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `{prefix}:session:{SessionId}` | JSON, who it is; expires when not used for long |
-//! | `{prefix}:user-sessions:{user id}` | sorted set of that user's session ids by when they began |
+//! | `{prefix}:user-sessions:{user id}` | sorted set of that user's session ids by when they began; expires no sooner than they |
 
 use std::time::Duration;
 
@@ -88,15 +88,17 @@ impl Sessions {
 
     /// The session of an id, if it lives. It then lives on for its whole time.
     pub async fn touch(&self, id: SessionId) -> Result<Option<Session>> {
-        let stored: Option<String> = redis::cmd("GETEX")
-            .arg(self.key(&id))
-            .arg("EX")
-            .arg(self.ttl.as_secs())
-            .query_async(&mut self.connection().await?)
-            .await
-            .map_err(down)?;
-        let user = stored.as_deref().map(Record::user).transpose()?;
-        Ok(user.map(|user| Session { id, user }))
+        let (ttl, mut redis) = (self.ttl.as_secs(), self.connection().await?);
+        let mut get = redis::cmd("GETEX");
+        get.arg(self.key(&id)).arg("EX").arg(ttl);
+        let stored: Option<String> = get.query_async(&mut redis).await.map_err(down)?;
+        let Some(user) = stored.as_deref().map(Record::user).transpose()? else {
+            return Ok(None);
+        };
+        // A session that is in no list could not be ended with its account.
+        let list = redis::Cmd::expire(self.index(user.id), i64::try_from(ttl).unwrap_or(i64::MAX));
+        list.query_async::<()>(&mut redis).await.map_err(down)?;
+        Ok(Some(Session { id, user }))
     }
 
     /// Ends a session. Ending a dead one is fine.
@@ -110,6 +112,25 @@ impl Sessions {
             removed.map_err(down)?;
         }
         Ok(())
+    }
+
+    /// Ends all sessions of a user, and returns them.
+    pub async fn end_all(&self, user: UserId) -> Result<Vec<SessionId>> {
+        let index = self.index(user);
+        let mut redis = self.connection().await?;
+        let listed: Vec<String> =
+            redis::Cmd::zrange(&index, 0, -1).query_async(&mut redis).await.map_err(down)?;
+        let ended: Vec<_> = listed.iter().filter_map(|raw| SessionId::parse(raw)).collect();
+        if !ended.is_empty() {
+            let mut pipe = redis::pipe();
+            for id in &ended {
+                pipe.del(self.key(id)).ignore();
+            }
+            // Only those: another may have begun meanwhile.
+            pipe.zrem(&index, &listed).ignore();
+            pipe.query_async::<()>(&mut redis).await.map_err(down)?;
+        }
+        Ok(ended)
     }
 
     /// Those of the given that live. Asking does not lengthen their lives.

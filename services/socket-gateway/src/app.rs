@@ -7,7 +7,10 @@ use chat_core::{Chat, Feed, process::Shutdown};
 use dialects::{
     chatto::socket::ChattoLeg,
     conversations,
+    messenger::{self, socket::MessengerLeg},
+    one_to_one::socket::OneToOneLeg,
     socket::{Leg, Ports, SocketKeys},
+    tinychat::socket::TinychatLeg,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rand::RngExt;
@@ -26,12 +29,14 @@ use crate::{
     whisper,
 };
 
-/// The protocols that can be enabled.
-pub const PROTOCOLS: &[&str] = &["conversations", "chatto"];
-
 /// The legs on Socket.IO; one line for each protocol.
 fn legs(enabled: &[String]) -> Vec<Arc<dyn Leg>> {
-    let all: [Arc<dyn Leg>; 1] = [Arc::new(ChattoLeg)];
+    let all: [Arc<dyn Leg>; 4] = [
+        Arc::new(TinychatLeg),
+        Arc::new(OneToOneLeg::default()),
+        Arc::new(MessengerLeg),
+        Arc::new(ChattoLeg),
+    ];
     all.into_iter().filter(|leg| enabled.iter().any(|name| name == leg.protocol())).collect()
 }
 
@@ -121,6 +126,7 @@ fn ports(
     ));
     let feed: Arc<dyn Feed> = Arc::new(FeedHandle(feed));
     let ports = Ports {
+        tasks: shutdown.clone(),
         chat,
         feed,
         limits: settings.limits,
@@ -138,17 +144,19 @@ fn router(
     shutdown: &Shutdown,
 ) -> Router {
     let enabled = &settings.config.protocols;
-    let mut router = Router::new();
-    if enabled.iter().any(|name| name == "conversations") {
-        router = router.merge(conversations::socket::router(ports.clone()));
-    }
     let mount = Mount {
         legs: legs(enabled).into(),
-        ports,
+        ports: ports.clone(),
         connections: Arc::clone(connections),
         shutdown: shutdown.clone(),
     };
+    let mut router = Router::new();
+    if enabled.iter().any(|name| name == "conversations") {
+        router = router.merge(conversations::socket::router(ports));
+    }
     router
+        .merge(sockets::own_path("/ws", &mount, messenger::plain_router(mount.ports.clone())))
         .layer(sockets::layer(&mount))
+        .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
         .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_upgrade))
 }

@@ -10,16 +10,17 @@ use chat_core::{
     Caller, Change, Chat, Code, Conversation, ConversationId, Credential, Login, Message,
     MessageId, MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User,
     Username,
-    model::{ConversationPage, History, NewMessage, Peer, Span},
+    model::{ConversationPage, History, NewMessage, Peer, Span, UserPage},
     process::Backoff,
 };
 use secrecy::{ExposeSecret, SecretString};
 use switchboard_proto::{
     AUTHORIZATION,
-    convert::required,
+    convert::{instant, required, timestamp},
     status::to_error,
     v1::{self, chat_service_client::ChatServiceClient},
 };
+use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 use tonic::{
     Request, Response, Status,
@@ -179,6 +180,27 @@ impl Chat for ChatClient {
         required(self.repeated(call).await?.user, "user")?.try_into()
     }
 
+    async fn users(&self, after: Option<Username>, limit: u32) -> Result<UserPage> {
+        let after = after.map(|name| name.to_string()).unwrap_or_default();
+        let call = |mut c: Client| {
+            let request = v1::ListUsersRequest { after: after.clone(), limit };
+            async move { c.list_users(request).await }
+        };
+        let page = self.repeated(call).await?;
+        Ok(UserPage {
+            users: page.users.into_iter().map(TryInto::try_into).collect::<Result<_>>()?,
+            next: non_empty(page.next).map(|name| Username::parse(&name)).transpose()?,
+        })
+    }
+
+    async fn delete_account(&self, user: &User) -> Result<()> {
+        let call = |mut c: Client| {
+            let request = v1::DeleteAccountRequest { user: Some(user.into()) };
+            async move { c.delete_account(request).await }
+        };
+        self.repeated(call).await.map(drop)
+    }
+
     async fn create_room(&self, caller: &Caller, title: Title) -> Result<Conversation> {
         let (caller, title) = (Some(caller.into()), title.as_str().to_owned());
         let request = v1::CreateRoomRequest { caller, title };
@@ -221,6 +243,15 @@ impl Chat for ChatClient {
         required(self.repeated(call).await?.conversation, "conversation")?.try_into()
     }
 
+    async fn directs(&self, caller: &Caller, limit: u32) -> Result<Vec<Conversation>> {
+        let call = |mut c: Client| {
+            let request = v1::ListDirectsRequest { caller: Some(caller.into()), limit };
+            async move { c.list_directs(request).await }
+        };
+        let answer = self.repeated(call).await?;
+        answer.conversations.into_iter().map(TryInto::try_into).collect()
+    }
+
     async fn post(
         &self,
         caller: &Caller,
@@ -234,6 +265,7 @@ impl Chat for ChatClient {
             media: message.media,
             client_id: message.client_id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
             origin: origin.map(Into::into),
+            via: v1::Via::from(message.via).into(),
         };
         let answer = if request.client_id.is_empty() {
             self.once(|mut c| async move { c.post_message(request).await }).await?
@@ -312,6 +344,23 @@ impl Chat for ChatClient {
             async move { c.get_unread_count(request).await }
         };
         self.repeated(call).await.map(|answer| answer.count)
+    }
+
+    async fn mark_seen(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        seen: Option<OffsetDateTime>,
+    ) -> Result<Option<OffsetDateTime>> {
+        let call = |mut c: Client| {
+            let request = v1::MarkSeenRequest {
+                caller: Some(caller.into()),
+                conversation_id: conversation.to_string(),
+                seen: seen.map(timestamp),
+            };
+            async move { c.mark_seen(request).await }
+        };
+        Ok(self.repeated(call).await?.seen.map(instant))
     }
 
     async fn changes(

@@ -46,8 +46,8 @@ pub struct Config {
     #[arg(long, env = "SERVICE_TOKEN_FILE")]
     pub service_token_file: Option<PathBuf>,
 
-    /// The enabled protocols
-    #[arg(long, env = "PROTOCOLS", value_delimiter = ',', default_value = "conversations,chatto")]
+    /// The enabled protocols; the same for all services
+    #[arg(long, env = "PROTOCOLS", value_delimiter = ',', default_values_t = dialects::PROTOCOLS.iter().map(ToString::to_string))]
     pub protocols: Vec<String>,
 
     /// Are sockets without a session or token let in as guests? The same for all services
@@ -116,9 +116,9 @@ impl Config {
             return Err("SERVICE_TOKEN must have at least 16 characters".into());
         }
         if let Some(unknown) =
-            self.protocols.iter().find(|name| !crate::app::PROTOCOLS.contains(&name.as_str()))
+            self.protocols.iter().find(|name| !dialects::PROTOCOLS.contains(&name.as_str()))
         {
-            let known = crate::app::PROTOCOLS.join(", ");
+            let known = dialects::PROTOCOLS.join(", ");
             return Err(format!("PROTOCOLS: there is no protocol {unknown:?}, only {known}"));
         }
         Ok(Settings {

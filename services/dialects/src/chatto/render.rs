@@ -14,15 +14,16 @@ impl Render for Chatto {
         "chatto"
     }
 
-    fn render(&self, event: &Event) -> Option<Frame> {
-        match event {
+    fn render(&self, event: &Event, _: u8) -> Vec<Frame> {
+        let frame = match event {
             Event::Change(change) => render_change(change),
             Event::Notice(Notice::RoomCreated(room)) => {
                 Some(Frame::new("room created", &Room::from(&**room)))
             }
             Event::Notice(_) => None,
             Event::Fleeting(fleeting) => render_fleeting(fleeting),
-        }
+        };
+        frame.into_iter().collect()
     }
 }
 

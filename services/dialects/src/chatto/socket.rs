@@ -6,7 +6,7 @@ use std::{collections::HashMap, time::Duration};
 use async_trait::async_trait;
 use chat_core::{
     Caller, ChangeKind, ChatError, Code, ConversationId, ConversationKind, Event, Fleeting, Follow,
-    Frame, Message, Render, Result, Seq, Topic, Username,
+    Frame, Message, Render, Result, Seq, Topic, Username, Via,
     chat::CHANGES_MAX,
     model::{NewMessage, Span},
 };
@@ -180,7 +180,7 @@ impl ChattoSocket {
             .collect();
         self.send_history(&messages);
         for change in later {
-            if let Some(frame) = Chatto.render(&Event::Change(change)) {
+            for frame in Chatto.render(&Event::Change(change), 0) {
                 self.client.sink.deliver(&frame);
             }
         }
@@ -207,6 +207,7 @@ impl ChattoSocket {
             text: say.text,
             media: Vec::new(),
             client_id: say.client_id,
+            via: Via::Chatto,
         };
         let message = self.client.ports.chat.post(&who, new, Some(self.client.key)).await?;
         Success::ack(Posted { message: ChatMessage::from(&message) })

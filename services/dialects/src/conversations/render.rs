@@ -14,8 +14,8 @@ impl Render for Conversations {
         "conversations"
     }
 
-    fn render(&self, event: &Event) -> Option<Frame> {
-        let Event::Change(change) = event else { return None };
+    fn render(&self, event: &Event, _: u8) -> Vec<Frame> {
+        let Event::Change(change) = event else { return Vec::new() };
         let frame = match &change.kind {
             ChangeKind::Posted(message) => {
                 ServerFrame::Message { message: MessageRow::from(&**message) }
@@ -26,8 +26,8 @@ impl Render for Conversations {
             ChangeKind::Deleted { message } => {
                 ServerFrame::Deleted { url: message_url(change.conversation, *message) }
             }
-            ChangeKind::Read { .. } | ChangeKind::Void => return None,
+            ChangeKind::Read { .. } | ChangeKind::Void => return Vec::new(),
         };
-        Some(Frame::new("", &frame))
+        vec![Frame::new("", &frame)]
     }
 }

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{
-    ClientId, Code,
+    Code, Via,
     chat::HISTORY_MAX,
     model::{NewMessage, Span},
 };
@@ -23,7 +23,9 @@ use self::{
     extract::{AtMessage, InConversation, Member},
 };
 use super::wire::{MessageRow, NewText};
-use crate::rest::{RestState, answer::Anytime, body::Body, cookie, mount, query::Params};
+use crate::rest::{
+    RestState, answer::Anytime, body::Body, cookie, idempotency, mount, query::Params,
+};
 
 /// How many conversations a list has, unless `limit` says otherwise, and at most.
 const LIST: (u32, u32) = (100, 1_000);
@@ -36,7 +38,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = OpenApiRouter::new();
     let router = mount::both_slashes(router, routes!(list, create), answers::wrong_method);
     let router = mount::both_slashes(router, routes!(recent, post), answers::wrong_method);
-    let router = mount::both_slashes(router, routes!(detail, delete), answers::wrong_method);
+    let router = mount::both_slashes(router, routes!(detail, edit, delete), answers::wrong_method);
     let router = router.layer(from_fn_with_state(state.clone(), cookie::prolong));
     let router = mount::both_slashes(router, routes!(register), answers::wrong_method);
     // Deeper paths are answered in 001's words as well.
@@ -187,18 +189,13 @@ async fn post(
 ) -> Result<Json<Posted>, Refusal> {
     let NewText { text, client_id } = NewText::parse(&body.json()?, &state.limits)?;
     let client_id = match client_id {
-        None => idempotency_key(&headers)?,
+        None => idempotency::key(&headers)?,
         given => given,
     };
-    let new = NewMessage { conversation, text, media: Vec::new(), client_id };
+    let new =
+        NewMessage { conversation, text, media: Vec::new(), client_id, via: Via::Conversations };
     let message = state.chat.post(&caller, new, None).await?;
     Ok(Json(Posted::from(&message)))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> chat_core::Result<Option<ClientId>> {
-    // What is not ASCII breaks the rule of keys, and so does the empty string that stands for it.
-    let raw = headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default());
-    raw.map(ClientId::parse).transpose()
 }
 
 /// Shows one message.
@@ -224,6 +221,38 @@ async fn detail(
 ) -> Result<Response, Refusal> {
     let message = place.find(&*state.chat, &caller).await?;
     Ok(Json(MessageRow::from(&message)).into_response())
+}
+
+/// Changes the text of one's own message. Live sockets of every protocol but 000 and 002 hear it.
+#[utoipa::path(
+    patch, path = "/api/conversations/{id}/{messageid}", tag = "conversations",
+    operation_id = "conversations_edit",
+    params(
+        ("id" = String, Path, description = "the conversation"),
+        ("messageid" = String, Path, description = "the message"),
+    ),
+    request_body = NewText,
+    responses(
+        (status = 200, body = Posted, description = "changed"),
+        (status = 400, body = RefusalBody, description = "not a text"),
+        (status = 401, body = RefusalBody, description = "no session, or a dead one"),
+        (status = 403, body = RefusalBody, description = "somebody else's message: `unauthorised`"),
+        (status = 404, body = RefusalBody, description = "no such conversation, or no such message in it"),
+        (status = 413, body = RefusalBody, description = "the body is too large"),
+        Anytime<RefusalBody>,
+    ),
+    security(("session" = []), ("bearer" = [])),
+)]
+async fn edit(
+    State(state): State<RestState>,
+    Member(caller): Member,
+    place: AtMessage,
+    body: Body,
+) -> Result<Json<Posted>, Refusal> {
+    let NewText { text, .. } = NewText::parse(&body.json()?, &state.limits)?;
+    let message = place.find(&*state.chat, &caller).await?;
+    let message = state.chat.edit(&caller, message.id, text).await?;
+    Ok(Json(Posted::from(&message)))
 }
 
 /// Deletes one's own message, for everybody.

@@ -137,6 +137,8 @@ pub const fn status_word(code: Code) -> &'static str {
         | Code::InvalidName
         | Code::InvalidClientId
         | Code::InvalidRecipient
+        | Code::InvalidMedia
+        | Code::UnsupportedMedia
         | Code::UnknownEvent
         | Code::PayloadTooLarge => "bad request",
     }

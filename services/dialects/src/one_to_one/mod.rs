@@ -1,3 +1,9 @@
-//! 002 one-to-one: so far its accounts. See `README.md` beside this file.
+//! 002 one-to-one: direct messages between two users who log in with a page. See `README.md`
+//! beside this file.
 
+pub mod render;
 pub mod rest;
+pub mod roster;
+pub mod socket;
+pub mod typing;
+pub mod wire;

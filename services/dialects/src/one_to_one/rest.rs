@@ -1,34 +1,50 @@
-//! 002's accounts, in their JSON form: register, log in, log out. Next the `Chat` port.
+//! 002's accounts: register, log in, log out, by JSON or by the pages' forms; and the pages. Next
+//! the `Chat` port.
 
+mod account;
 mod answers;
+mod pages;
 
 use axum::{
     Json,
     extract::State,
     http::HeaderMap,
-    response::{IntoResponse, Response},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
 };
 use chat_core::{Chat, Credential, Login};
+use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::answers::{Entered, JsonOnly, Refusal, RefusalBody, Success};
+use self::{
+    account::Given,
+    answers::{Entered, Refusal, RefusalBody, Success},
+    pages::Form,
+};
 use crate::rest::{
     RestState,
     accounts::{Entry, Registration},
     answer::Anytime,
-    body::Body,
     cookie, credentials, mount,
 };
 
 /// 002's routes.
-pub(crate) fn routes() -> OpenApiRouter<RestState> {
-    let router = OpenApiRouter::new();
+pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
+    // The pages are for browsers and stand in no OpenAPI document.
+    let prolong = from_fn_with_state(state.clone(), cookie::prolong);
+    let router = OpenApiRouter::new()
+        .route("/io", get(io).layer(prolong).fallback(answers::wrong_method))
+        .route("/register", get(async || Form::Register.page()))
+        .route("/login", get(async || Form::LogIn.page()));
     let router = mount::exactly(router, routes!(register), answers::wrong_method);
     let router = mount::exactly(router, routes!(log_in), answers::wrong_method);
     mount::exactly(router, routes!(log_out, log_out_by_get), answers::wrong_method)
 }
 
 /// Makes an account and logs it in.
+///
+/// A URL-encoded form is answered for a browser: 303 to `/io`, or the form again with the reason.
 #[utoipa::path(
     post, path = "/register", tag = "one-to-one", operation_id = "one_to_one_register",
     request_body = Registration,
@@ -38,21 +54,33 @@ pub(crate) fn routes() -> OpenApiRouter<RestState> {
         (status = 400, body = RefusalBody, description = "not a name, not a password, or no JSON object"),
         (status = 409, body = RefusalBody, description = "the name is taken, in whatever letter case"),
         (status = 413, body = RefusalBody, description = "the body is too large"),
-        (status = 415, body = RefusalBody, description = "a form instead of JSON"),
+        (status = 415, body = RefusalBody, description = "a multipart form"),
         Anytime<RefusalBody>,
     ),
 )]
-async fn register(
-    State(state): State<RestState>,
-    _: JsonOnly,
-    body: Body,
-) -> Result<Response, Refusal> {
-    let new = Registration::parse(&body.json()?, &state.limits)?;
-    let login = state.chat.register(new.username, Some(new.password)).await?;
-    Ok(entered(&login, &state))
+async fn register(State(state): State<RestState>, given: Given) -> Response {
+    let (fields, way) = given.open();
+    match register_with(&state, fields).await {
+        Ok(login) => {
+            let mut response = way.entered(Json(Entered::from(&login)));
+            cookie::give(&mut response, &login.secret, &state);
+            response
+        }
+        Err(error) => way.refused(error, Form::Register),
+    }
+}
+
+async fn register_with(
+    state: &RestState,
+    fields: chat_core::Result<Value>,
+) -> chat_core::Result<Login> {
+    let new = Registration::parse(&fields?, &state.limits)?;
+    state.chat.register(new.username, Some(new.password)).await
 }
 
 /// Logs in.
+///
+/// A URL-encoded form is answered for a browser: 303 to `/io`, or the form again with the reason.
 #[utoipa::path(
     post, path = "/login", tag = "one-to-one", operation_id = "one_to_one_login",
     request_body = Entry,
@@ -62,24 +90,28 @@ async fn register(
         (status = 400, body = RefusalBody, description = "no JSON object, or a field is missing"),
         (status = 401, body = RefusalBody, description = "unknown user or wrong password: not told apart"),
         (status = 413, body = RefusalBody, description = "the body is too large"),
-        (status = 415, body = RefusalBody, description = "a form instead of JSON"),
+        (status = 415, body = RefusalBody, description = "a multipart form"),
         Anytime<RefusalBody>,
     ),
 )]
-async fn log_in(
-    State(state): State<RestState>,
-    _: JsonOnly,
-    body: Body,
-) -> Result<Response, Refusal> {
-    let Entry { username, password } = Entry::parse(&body.json()?)?;
-    let login = state.chat.log_in(username, password).await?;
-    Ok(entered(&login, &state))
+async fn log_in(State(state): State<RestState>, given: Given) -> Response {
+    let (fields, way) = given.open();
+    match log_in_with(&state, fields).await {
+        Ok(login) => {
+            let mut response = way.entered(Json(Entered::from(&login)));
+            cookie::give(&mut response, &login.secret, &state);
+            response
+        }
+        Err(error) => way.refused(error, Form::LogIn),
+    }
 }
 
-fn entered(login: &Login, state: &RestState) -> Response {
-    let mut response = Json(Entered::from(login)).into_response();
-    cookie::give(&mut response, &login.secret, state);
-    response
+async fn log_in_with(
+    state: &RestState,
+    fields: chat_core::Result<Value>,
+) -> chat_core::Result<Login> {
+    let Entry { username, password } = Entry::parse(&fields?)?;
+    state.chat.log_in(username, password).await
 }
 
 /// Ends the session: its tokens, and its sockets everywhere. Without a session there is nothing to
@@ -98,7 +130,11 @@ async fn log_out(State(state): State<RestState>, headers: HeaderMap) -> Result<R
     for credential in cookie.into_iter().chain(credentials::from_authorization(&headers)) {
         end(&*state.chat, credential).await?;
     }
-    let mut response = Json(Success::new()).into_response();
+    let mut response = if account::is_form(&headers) {
+        Redirect::to("/login").into_response()
+    } else {
+        Json(Success::new()).into_response()
+    };
     cookie::clear(&mut response, &state);
     Ok(response)
 }
@@ -123,4 +159,15 @@ async fn end(chat: &dyn Chat, credential: Credential) -> chat_core::Result<()> {
 )]
 async fn log_out_by_get(state: State<RestState>, headers: HeaderMap) -> Result<Response, Refusal> {
     log_out(state, headers).await
+}
+
+/// The page of those who are logged in; the others are sent to log in.
+async fn io(State(state): State<RestState>, headers: HeaderMap) -> Response {
+    let shown = credentials::from_cookie(&headers);
+    let offered = shown.into_iter().chain(credentials::from_authorization(&headers));
+    match credentials::first_live(&*state.chat, offered).await {
+        Ok(session) => pages::io(&session.user),
+        Err(error) if error.code().http() == 401 => Redirect::to("/login").into_response(),
+        Err(error) => pages::failed(&error),
+    }
 }

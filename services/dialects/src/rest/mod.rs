@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod cookie;
 pub mod credentials;
 pub(crate) mod drain;
+pub(crate) mod idempotency;
 pub(crate) mod mount;
 pub(crate) mod query;
 #[cfg(test)]
@@ -18,17 +19,18 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::DefaultBodyLimit,
+    http::header::CACHE_CONTROL,
     middleware::{from_fn, map_response},
     response::Response,
 };
-use chat_core::{Chat, Limits};
+use chat_core::{Chat, Limits, Media};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{chatto, conversations, one_to_one};
+use crate::{chatto, conversations, messenger, one_to_one, tinychat};
 
 /// The largest body that is read. Far more than any valid one: who sends too long a text is told
 /// so in words, instead of finding the connection closed on what was still being sent.
@@ -39,6 +41,10 @@ pub const BODY_MAX: usize = 2 * 1024 * 1024;
 pub struct RestState {
     /// Ask.
     pub chat: Arc<dyn Chat>,
+    /// Keep files.
+    pub media: Arc<dyn Media>,
+    /// The enabled protocols, of [`crate::PROTOCOLS`].
+    pub protocols: Arc<[String]>,
     /// How long texts may be.
     pub limits: Limits,
     /// Is the session cookie for HTTPS only?
@@ -52,10 +58,18 @@ pub struct RestState {
 /// Every REST route of every dialect, with its OpenAPI document: what is documented is what is
 /// served. Unknown routes are answered too, so merge it into routers without a fallback.
 pub fn router(state: RestState) -> OpenApiRouter {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .merge(conversations::rest::routes(&state))
-        .merge(one_to_one::rest::routes())
-        .merge(chatto::rest::routes())
+    let mut router = OpenApiRouter::with_openapi(Document::openapi());
+    for protocol in state.protocols.iter() {
+        router = match protocol.as_str() {
+            "tinychat" => router.merge(tinychat::rest::routes()),
+            "conversations" => router.merge(conversations::rest::routes(&state)),
+            "one-to-one" => router.merge(one_to_one::rest::routes(&state)),
+            "messenger" => router.merge(messenger::rest::routes()),
+            "chatto" => router.merge(chatto::rest::routes()),
+            _ => router,
+        };
+    }
+    router
         .fallback(answer::unknown_route)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(map_response(no_store))
@@ -63,9 +77,11 @@ pub fn router(state: RestState) -> OpenApiRouter {
         .with_state(state)
 }
 
-/// Every answer is somebody's own, or true only now.
+/// Every answer is somebody's own, or true only now; one that is neither says so itself.
 async fn no_store(mut response: Response) -> Response {
-    answer::header(&mut response, "cache-control", "no-store");
+    if !response.headers().contains_key(CACHE_CONTROL) {
+        answer::header(&mut response, "cache-control", "no-store");
+    }
     response
 }
 
@@ -77,8 +93,10 @@ async fn no_store(mut response: Response) -> Response {
                        and messages."
     ),
     tags(
+        (name = "tinychat", description = "000: the lobby's messages"),
         (name = "conversations", description = "001: topics over REST, live over WebSocket"),
         (name = "one-to-one", description = "002: accounts and sessions"),
+        (name = "messenger", description = "003: accounts and files"),
         (name = "chatto", description = "004: accounts and rooms"),
     ),
     modifiers(&Security)

@@ -7,12 +7,15 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
+use bytes::Bytes;
 use chat_core::{
     Caller, Change, ChatError, ConversationId, Credential, Login, MessageId, MessageText, Password,
     Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
-    model::{Conversation, ConversationPage, History, Message, NewMessage, Peer, Span},
+    media::Stored,
+    model::{Conversation, ConversationPage, History, Message, NewMessage, Peer, Span, UserPage},
 };
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -46,6 +49,12 @@ impl Chat for Down {
     async fn user(&self, _: Peer) -> Result<User> {
         down()
     }
+    async fn users(&self, _: Option<Username>, _: u32) -> Result<UserPage> {
+        down()
+    }
+    async fn delete_account(&self, _: &User) -> Result<()> {
+        down()
+    }
     async fn create_room(&self, _: &Caller, _: Title) -> Result<Conversation> {
         down()
     }
@@ -56,6 +65,9 @@ impl Chat for Down {
         down()
     }
     async fn open_direct(&self, _: &Caller, _: Peer) -> Result<Conversation> {
+        down()
+    }
+    async fn directs(&self, _: &Caller, _: u32) -> Result<Vec<Conversation>> {
         down()
     }
     async fn post(&self, _: &Caller, _: NewMessage, _: Option<SocketKey>) -> Result<Message> {
@@ -79,6 +91,14 @@ impl Chat for Down {
     async fn unread_count(&self, _: &Caller, _: ConversationId) -> Result<u64> {
         down()
     }
+    async fn mark_seen(
+        &self,
+        _: &Caller,
+        _: ConversationId,
+        _: Option<OffsetDateTime>,
+    ) -> Result<Option<OffsetDateTime>> {
+        down()
+    }
     async fn changes(&self, _: ConversationId, _: Seq, _: u32) -> Result<Vec<Change>> {
         down()
     }
@@ -87,9 +107,21 @@ impl Chat for Down {
     }
 }
 
+#[async_trait]
+impl Media for Down {
+    async fn put(&self, _: &Caller, _: Bytes) -> Result<String> {
+        down()
+    }
+    async fn get(&self, _: &str) -> Result<Stored> {
+        down()
+    }
+}
+
 fn app() -> OpenApiRouter {
     let state = RestState {
         chat: Arc::new(Down),
+        media: Arc::new(Down),
+        protocols: crate::PROTOCOLS.iter().map(ToString::to_string).collect(),
         limits: Limits::default(),
         secure_cookies: true,
         session_ttl: Duration::from_secs(3_600),
@@ -128,7 +160,13 @@ async fn with_storage_down_every_dialect_says_unavailable_in_its_own_words() {
         ("GET", "/api/verify", json!({"code": "unavailable", "error": sentence})),
         ("GET", "/api/rooms", json!({"code": "unavailable", "error": sentence})),
         ("POST", "/register", json!({"status": "unavailable", "error": sentence})),
+        ("POST", "/api/auth/login", json!({"code": "unavailable", "error": sentence})),
+        ("POST", "/api/upload/files", json!({"code": "unavailable", "error": sentence})),
+        ("DELETE", "/api/auth/account", json!({"code": "unavailable", "error": sentence})),
+        ("GET", "/media/AAAAAAAAAAAAAAAAAAAAAA", json!({"code": "unavailable", "error": sentence})),
         ("GET", "/logout", json!({"status": "unavailable", "error": sentence})),
+        ("GET", "/api/v1/messages", json!({"body": "Error retrieving messages"})),
+        ("PATCH", "/api/v1/messages/1", json!({"body": "Error sending message"})),
     ] {
         let answer = ask(method, path, true, account).await;
         assert_eq!(answer.status, 503, "{path}");
@@ -145,10 +183,12 @@ async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
         ("DELETE", "/api/conversations", "GET,HEAD,POST"),
         ("DELETE", "/api/conversations/", "GET,HEAD,POST"),
         ("PUT", "/api/conversations/lobby/", "GET,HEAD,POST"),
-        ("POST", "/api/conversations/lobby/1", "GET,HEAD,DELETE"),
+        ("POST", "/api/conversations/lobby/1", "GET,HEAD,PATCH,DELETE"),
+        ("PUT", "/api/v1/messages", "GET,HEAD,POST"),
+        ("GET", "/api/v1/messages/1", "PATCH"),
         ("GET", "/auth/register/", "POST"),
         ("POST", "/api/rooms", "GET,HEAD"),
-        ("GET", "/login", "POST"),
+        ("PUT", "/login", "GET,HEAD,POST"),
     ] {
         let answer = ask(method, path, false, "").await;
         assert_eq!(answer.status, 405, "{method} {path}");
@@ -205,16 +245,21 @@ fn the_document_has_each_canonical_path_once() {
     assert_eq!(
         paths,
         [
+            "/api/auth/account",
+            "/api/auth/login",
+            "/api/auth/register",
             "/api/conversations/",
             "/api/conversations/{id}",
             "/api/conversations/{id}/{messageid}",
             "/api/login",
             "/api/register",
             "/api/rooms",
+            "/api/upload/files",
             "/api/verify",
             "/auth/register",
             "/login",
             "/logout",
+            "/media/{id}",
             "/register",
         ]
     );

@@ -41,8 +41,21 @@ impl Rules {
         let stored = account.as_ref().and_then(|account| account.password_hash.clone());
         let is_right = self.passwords.verify(password, stored).await?;
         match account {
-            Some(account) if is_right => self.begin_session(&account.user).await,
-            _ => Err(ChatError::new(Code::InvalidCredentials, "wrong user name or password")),
+            Some(account) if is_right => self.begin_lasting_session(&account.user).await,
+            _ => Err(wrong_credentials()),
+        }
+    }
+
+    /// The account may have been deleted since it was looked up. Either its deletion finds the
+    /// session that has begun here, or this finds the account deleted.
+    async fn begin_lasting_session(&self, user: &User) -> Result<Login> {
+        let login = self.begin_session(user).await?;
+        match self.store.standing(user.id).await? {
+            Some(standing) if !standing.is_deleted => Ok(login),
+            _ => {
+                self.end(login.session.id).await?;
+                Err(wrong_credentials())
+            }
         }
     }
 
@@ -82,7 +95,8 @@ impl Rules {
         Ok(guest)
     }
 
-    /// A guest's name must not be a registered user's, and a new user's neither.
+    /// A guest's name must not be a registered user's, and a new user's neither. A deleted user's
+    /// is not free again: nobody shall pose as the author of what they wrote.
     pub(super) async fn check_not_registered(&self, name: &Username) -> Result<()> {
         match self.store.account(name).await? {
             Some(_) => Err(username_taken()),
@@ -93,4 +107,8 @@ impl Rules {
     pub(super) fn notice(&self, notice: Notice) {
         self.publisher.publish(vec![Topic::Everyone], Event::Notice(notice));
     }
+}
+
+fn wrong_credentials() -> ChatError {
+    ChatError::new(Code::InvalidCredentials, "wrong user name or password")
 }

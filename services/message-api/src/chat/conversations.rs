@@ -2,6 +2,7 @@
 
 use chat_core::{
     Caller, ChatError, Code, Conversation, ConversationId, Notice, Result, Title, User,
+    chat::DIRECTS_MAX,
     model::{ConversationPage, Peer},
     rights::{self, Verb},
 };
@@ -47,6 +48,18 @@ impl Rules {
         }
         let id = self.store.open_direct(creator, &peer).await?;
         self.one_conversation(caller, id).await
+    }
+
+    pub(super) async fn list_directs(
+        &self,
+        caller: &Caller,
+        limit: u32,
+    ) -> Result<Vec<Conversation>> {
+        self.admit(caller).await?;
+        match caller.user() {
+            Some(user) => Ok(self.store.directs(user.id, limit.clamp(1, DIRECTS_MAX)).await?),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The user, if this caller may begin conversations.

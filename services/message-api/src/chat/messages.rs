@@ -1,21 +1,21 @@
 //! Hop 5 of 10: permit, store, then publish. From grpc.rs; next store/group_commit.rs, which
 //! publishes (publisher.rs) what it has committed.
 
+use std::collections::BTreeSet;
+
 use chat_core::{
-    Caller, ChangeKind, ChatError, ConversationId, ConversationKind, Message, MessageId,
+    Caller, ChangeKind, ChatError, Code, ConversationId, ConversationKind, Message, MessageId,
     MessageText, Result, SocketKey, User,
     chat::HISTORY_MAX,
-    model::{History, NewMessage, Span},
+    model::{History, MEDIA_MAX, NewMessage, Span},
     rights::{self, Verb},
 };
 
 use super::{Rules, no_such_conversation, peers};
-use crate::store::{group_commit::Post, no_such_message};
-
-/// Media that one message may carry.
-const MEDIA_MAX: usize = 4;
-/// Bytes of one medium's URL.
-const URL_MAX: usize = 1_024;
+use crate::{
+    media,
+    store::{group_commit::Post, no_such_message},
+};
 
 impl Rules {
     pub(super) async fn post_message(
@@ -29,7 +29,7 @@ impl Rules {
             // Somebody may have registered it since the guest was let in.
             self.check_not_registered(name).await?;
         }
-        check_media(&message.media)?;
+        self.check_media(caller, &message.media).await?;
         let post = Post {
             conversation: message.conversation,
             peers: peers(&kind),
@@ -37,8 +37,30 @@ impl Rules {
             text: message.text.into_string(),
             media: message.media,
             client_id: message.client_id,
+            via: message.via,
         };
         Ok(self.group_commit.post(post, origin).await?.message)
+    }
+
+    /// Everything attached is something that its author has uploaded.
+    async fn check_media(&self, caller: &Caller, media: &[String]) -> Result<()> {
+        if media.is_empty() {
+            return Ok(());
+        }
+        if media.len() > MEDIA_MAX {
+            let sentence = format!("a message carries at most {MEDIA_MAX} media");
+            return Err(ChatError::new(Code::InvalidMedia, sentence));
+        }
+        let ids: Option<BTreeSet<_>> = media.iter().map(|url| media::id_of(url)).collect();
+        if let (Some(ids), Some(owner)) = (ids, caller.user())
+            && self.store.owns_media(owner.id, &ids).await?
+        {
+            return Ok(());
+        }
+        Err(ChatError::new(
+            Code::InvalidMedia,
+            "a medium is a URL that an upload of yours returned",
+        ))
     }
 
     pub(super) async fn edit_message(
@@ -71,7 +93,7 @@ impl Rules {
         match self.permit(caller, Verb::Read, message.conversation).await {
             Ok(kind) => Ok((message, kind)),
             // Not even that there is such a conversation.
-            Err(refusal) if refusal.code() == chat_core::Code::NotFound => Err(no_such_message()),
+            Err(refusal) if refusal.code() == Code::NotFound => Err(no_such_message()),
             Err(refusal) => Err(refusal),
         }
     }
@@ -104,17 +126,4 @@ impl Rules {
         let messages = self.store.history(conversation, found.head, span, limit).await?;
         Ok(History { messages, head: found.head })
     }
-}
-
-fn check_media(media: &[String]) -> Result<()> {
-    if media.len() > MEDIA_MAX {
-        return Err(ChatError::invalid_payload("a message carries at most 4 media"));
-    }
-    let is_fine = |url: &String| {
-        (1..=URL_MAX).contains(&url.len()) && !url.chars().any(|c| c.is_control() || c == ' ')
-    };
-    if !media.iter().all(is_fine) {
-        return Err(ChatError::invalid_payload("a medium is a URL that an upload returned"));
-    }
-    Ok(())
 }

@@ -2,14 +2,16 @@
 //!
 //! | module | verbs |
 //! |---|---|
-//! | `accounts` | register, log in, authenticate, end sessions, admit guests, find users |
-//! | `conversations` | make and list rooms, open directs |
+//! | `accounts` | register, log in, authenticate, end sessions, admit guests |
+//! | `deletion` | delete an account |
+//! | `conversations` | make and list rooms, open and list directs |
 //! | `messages` | post, edit, delete, read one or a page (hop 5) |
-//! | `reads` | mark as read, count the unread |
+//! | `reads` | mark as read, count the unread, remember how far somebody has seen |
 //! | `repair` | changes since a seq, heads |
 
 mod accounts;
 mod conversations;
+mod deletion;
 mod messages;
 mod reads;
 mod repair;
@@ -19,9 +21,12 @@ use chat_core::{
     Caller, Change, ChangeKind, Chat, ChatError, Code, Conversation, ConversationId,
     ConversationKind, Credential, Event, Login, Message, MessageId, MessageText, Password, Result,
     Seq, Session, SessionId, SocketKey, Title, User, UserId, Username,
-    model::{ConversationPage, History, NewMessage, Peer, Span},
+    chat::DIRECTS_MAX,
+    model::{ConversationPage, History, NewMessage, Peer, Span, UserPage},
     rights::{self, Verb},
 };
+
+use time::OffsetDateTime;
 
 use crate::{
     passwords::Passwords,
@@ -53,13 +58,22 @@ impl Rules {
     /// Is the caller who they are said to be? Whoever asks over gRPC vouches for it, and is not
     /// believed blindly.
     async fn admit(&self, caller: &Caller) -> Result<()> {
-        match caller {
-            Caller::Guest(_) if self.guests => Ok(()),
-            Caller::Guest(_) => Err(ChatError::unauthorised()),
-            Caller::User(user) => match self.store.user_by_id(user.id).await? {
-                Some(known) if known.name == user.name => Ok(()),
-                _ => Err(ChatError::new(Code::Unauthorised, "there is no such user, log in again")),
-            },
+        self.admit_to(caller, Verb::Read).await
+    }
+
+    async fn admit_to(&self, caller: &Caller, verb: Verb) -> Result<()> {
+        let user = match caller {
+            Caller::Guest(_) if self.guests => return Ok(()),
+            Caller::Guest(_) => return Err(ChatError::unauthorised()),
+            Caller::User(user) => user,
+        };
+        let known = match verb {
+            Verb::Post => self.store.author(user.id).await?,
+            Verb::Read => self.store.user_by_id(user.id).await?,
+        };
+        match known {
+            Some(known) if known.name == user.name => Ok(()),
+            _ => Err(ChatError::new(Code::Unauthorised, "there is no such user, log in again")),
         }
     }
 
@@ -70,7 +84,7 @@ impl Rules {
         verb: Verb,
         conversation: ConversationId,
     ) -> Result<ConversationKind> {
-        self.admit(caller).await?;
+        self.admit_to(caller, verb).await?;
         let kind = self.store.kind(conversation).await?.ok_or_else(no_such_conversation)?;
         rights::in_conversation(caller, verb, &kind)?;
         Ok(kind)
@@ -132,6 +146,14 @@ impl Chat for Rules {
         Ok(self.store.user(&peer).await?)
     }
 
+    async fn users(&self, after: Option<Username>, limit: u32) -> Result<UserPage> {
+        Ok(self.store.users(after.as_ref(), limit.clamp(1, DIRECTS_MAX)).await?)
+    }
+
+    async fn delete_account(&self, user: &User) -> Result<()> {
+        self.delete_user(user).await
+    }
+
     async fn create_room(&self, caller: &Caller, title: Title) -> Result<Conversation> {
         self.make_room(caller, title).await
     }
@@ -146,6 +168,10 @@ impl Chat for Rules {
 
     async fn open_direct(&self, caller: &Caller, peer: Peer) -> Result<Conversation> {
         self.direct_with(caller, peer).await
+    }
+
+    async fn directs(&self, caller: &Caller, limit: u32) -> Result<Vec<Conversation>> {
+        self.list_directs(caller, limit).await
     }
 
     async fn post(
@@ -185,6 +211,15 @@ impl Chat for Rules {
 
     async fn unread_count(&self, caller: &Caller, conversation: ConversationId) -> Result<u64> {
         self.count_unread(caller, conversation).await
+    }
+
+    async fn mark_seen(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        seen: Option<OffsetDateTime>,
+    ) -> Result<Option<OffsetDateTime>> {
+        self.see(caller, conversation, seen).await
     }
 
     async fn changes(

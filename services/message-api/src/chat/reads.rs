@@ -1,8 +1,10 @@
 //! What has been read, in directs.
 
 use chat_core::{
-    Author, Caller, ChangeKind, ChatError, Code, ConversationId, MessageId, Result, rights::Verb,
+    Author, Caller, ChangeKind, ChatError, Code, ConversationId, MessageId, Result, clock,
+    rights::Verb,
 };
+use time::OffsetDateTime;
 
 use super::{Rules, peers};
 
@@ -37,6 +39,23 @@ impl Rules {
             Some(user) => Ok(self.store.unread(conversation, user.id).await?),
             None => Ok(0),
         }
+    }
+
+    /// A mark can't lie before the first message or in the future, whatever a client says.
+    pub(super) async fn see(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        seen: Option<OffsetDateTime>,
+    ) -> Result<Option<OffsetDateTime>> {
+        self.permit(caller, Verb::Read, conversation).await?;
+        let Some(user) = caller.user() else { return Ok(None) };
+        let former = self.store.read_mark(user.id, conversation).await?;
+        let seen = seen.map(|at| at.clamp(OffsetDateTime::UNIX_EPOCH, clock::now()));
+        if let Some(at) = seen.filter(|at| former.is_none_or(|former| former < *at)) {
+            self.store.move_read_mark(user.id, conversation, at).await?;
+        }
+        Ok(former)
     }
 }
 

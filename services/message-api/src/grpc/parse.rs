@@ -3,7 +3,7 @@
 
 use chat_core::{
     Caller, ChatError, ConversationId, Credential, Limits, MessageId, MessageText, Password,
-    SessionId, Title, UserId, Username,
+    SessionId, Title, User, UserId, Username,
     model::{NewMessage, Peer, Span},
 };
 use switchboard_proto::{
@@ -18,6 +18,15 @@ const SESSIONS_MAX: usize = 1_000;
 
 pub(super) fn caller(party: Option<v1::Party>) -> Result<Caller> {
     required(party, "caller")?.try_into()
+}
+
+pub(super) fn user(user: Option<v1::User>) -> Result<User> {
+    required(user, "user")?.try_into()
+}
+
+/// Where a former page of users ended; empty for the first.
+pub(super) fn after(raw: &str) -> Result<Option<Username>> {
+    (!raw.is_empty()).then(|| Username::parse(raw)).transpose()
 }
 
 pub(super) fn conversations(raw: &[String]) -> Vec<ConversationId> {
@@ -82,11 +91,13 @@ pub(super) fn text(raw: &str, limits: &Limits) -> Result<MessageText> {
 }
 
 pub(super) fn new_message(request: v1::PostMessageRequest, limits: &Limits) -> Result<NewMessage> {
+    let via = request.via().into();
     Ok(NewMessage {
         conversation: request.conversation_id.parse()?,
         text: text(&request.text, limits)?,
         media: request.media,
         client_id: client_id(&request.client_id)?,
+        via,
     })
 }
 

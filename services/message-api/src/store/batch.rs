@@ -1,9 +1,9 @@
 //! What one commit of many posts does: known keys, seqs, then the rows (insert.rs).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
-use chat_core::{ChatError, Code, ConversationId, Message, MessageId, Seq, clock};
+use chat_core::{ChatError, Code, ConversationId, Message, MessageId, Seq, UserId, clock};
 use sqlx::{AssertSqlSafe, MySqlConnection, Row};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     insert::{New, count_unread, insert},
     post::{DedupKey, Post, Stored},
     rows::{MessageRow, select_messages},
+    shapes,
     transaction::Work,
 };
 
@@ -27,14 +28,16 @@ impl Work for Batch<'_> {
     async fn run(&self, connection: &mut MySqlConnection) -> Result<Answers> {
         let keys: Vec<_> = self.0.iter().map(Post::dedup_key).collect();
         let known = known_messages(connection, &keys).await?;
-        let plan = Plan::new(self.0, &keys, &known);
+        let mut plan = Plan::new(self.0, &keys, &known);
+        let gone = deleted_authors(connection, &plan.fresh).await?;
+        plan.fresh.retain(|(_, post)| !is_of(post, &gone));
         let heads = raise_heads(connection, &plan.fresh).await?;
         let (messages, refused) = with_seqs(&plan.fresh, heads);
         let messages = insert(connection, messages).await?;
         count_unread(connection, &messages).await?;
         let stored: HashMap<usize, Message> =
             messages.into_iter().map(|new| (new.index, new.message)).collect();
-        Ok(self.answers(&plan, &stored, refused, known, &keys))
+        Ok(self.answers(&plan, &stored, (refused, gone), known, &keys))
     }
 
     /// A key that another replica stored meanwhile is found at the next look.
@@ -48,7 +51,7 @@ impl Batch<'_> {
         &self,
         plan: &Plan<'_>,
         stored: &HashMap<usize, Message>,
-        refused: Vec<usize>,
+        (refused, gone): (Vec<usize>, HashSet<UserId>),
         known: HashMap<DedupKey, Message>,
         keys: &[Option<DedupKey>],
     ) -> Answers {
@@ -61,6 +64,10 @@ impl Batch<'_> {
                 Some(message) => Ok(Stored { message: message.clone(), is_new: first == index }),
                 None if refused.contains(&first) => {
                     Err(ChatError::new(Code::NotFound, "there is no such conversation"))
+                }
+                None if is_of(&self.0[index], &gone) => {
+                    let sentence = "this account has been deleted";
+                    Err(ChatError::new(Code::Unauthorised, sentence))
                 }
                 None => Err(ChatError::internal("a post got lost in its batch", index)),
             }
@@ -104,7 +111,7 @@ async fn known_messages(
     connection: &mut MySqlConnection,
     keys: &[Option<DedupKey>],
 ) -> Result<HashMap<DedupKey, Message>> {
-    let keys: Vec<&DedupKey> = keys.iter().flatten().collect();
+    let keys: Vec<&DedupKey> = shapes::padded(keys.iter().flatten().collect());
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
@@ -113,8 +120,7 @@ async fn known_messages(
         select_messages!("WHERE m.dedup_key IN (").replacen("SELECT ", "SELECT m.dedup_key, ", 1)
             + &marks
             + ")";
-    // Not kept: every length of list would be a statement of its own in the cache.
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(keys.len() == 1);
+    let mut query = sqlx::query(AssertSqlSafe(sql));
     for key in keys {
         query = query.bind(key.as_slice());
     }
@@ -127,6 +133,34 @@ async fn known_messages(
         }
     }
     Ok(known)
+}
+
+/// Those authors whose accounts have been deleted. Their rows are held until the commit, so that a
+/// deletion waits for it, and nothing is stored after a deletion has been confirmed.
+async fn deleted_authors(
+    connection: &mut MySqlConnection,
+    fresh: &[(usize, &Post)],
+) -> Result<HashSet<UserId>> {
+    let authors: BTreeSet<_> =
+        fresh.iter().filter_map(|(_, post)| post.author.user()).map(|user| user.id.0).collect();
+    let authors = shapes::padded(authors.into_iter().collect());
+    if authors.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let marks = vec!["?"; authors.len()].join(",");
+    let sql = format!(
+        "SELECT id, deleted_at IS NOT NULL FROM users WHERE id IN ({marks}) LOCK IN SHARE MODE"
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(sql));
+    for author in authors {
+        query = query.bind(author);
+    }
+    let rows: Vec<(u64, bool)> = query.fetch_all(connection).await?;
+    Ok(rows.into_iter().filter_map(|(id, gone)| gone.then_some(UserId(id))).collect())
+}
+
+fn is_of(post: &Post, users: &HashSet<UserId>) -> bool {
+    post.author.user().is_some_and(|user| users.contains(&user.id))
 }
 
 /// Takes seqs for the fresh posts: for each conversation the one before its first. Conversations
@@ -186,6 +220,7 @@ fn with_seqs<'a>(
             edited_at: None,
             is_read: false,
             client_id: post.client_id.clone(),
+            via: post.via,
         };
         messages.push(New { index, post, message });
     }

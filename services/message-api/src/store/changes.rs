@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::{
     Result, Store, StoreError,
     rows::{MessageRow, select_messages, stored_name},
+    shapes,
 };
 
 /// `changes.kind`.
@@ -95,7 +96,7 @@ impl Store {
         Ok(sqlx::query_as(
             "SELECT c.seq AS change_seq, c.kind, c.actor_id, u.name AS actor_name, \
              m.conversation_id, m.seq, m.id, m.author_id, m.author_name, m.text, m.media, \
-             m.created_at, m.edited_at, m.deleted_at, m.read_at, m.client_id \
+             m.created_at, m.edited_at, m.deleted_at, m.read_at, m.client_id, m.via \
              FROM changes c \
              JOIN messages m ON m.conversation_id = c.conversation_id AND m.seq = c.message_seq \
              LEFT JOIN users u ON u.id = c.actor_id \
@@ -110,13 +111,13 @@ impl Store {
 
     /// The heads of those conversations that exist.
     pub async fn heads(&self, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Seq)>> {
+        let ids = shapes::padded(ids.to_vec());
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let marks = vec!["?"; ids.len()].join(",");
         let sql = format!("SELECT id, head FROM conversations WHERE id IN ({marks})");
-        // Not kept: every length of list would be a statement of its own in the cache.
-        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+        let mut query = sqlx::query(AssertSqlSafe(sql));
         for id in ids {
             query = query.bind(id.raw());
         }

@@ -10,6 +10,9 @@ use sqlx::{
 /// How long a request waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
 
+/// Statements that a connection keeps prepared: all that there are (see shapes.rs).
+const STATEMENTS: usize = 256;
+
 /// Parses a URL. The error is a sentence without the URL, since that holds a password.
 pub fn options(url: &str) -> Result<MySqlConnectOptions, String> {
     if !url.starts_with("mysql://") && !url.starts_with("mariadb://") {
@@ -19,7 +22,8 @@ pub fn options(url: &str) -> Result<MySqlConnectOptions, String> {
     if options.get_database().is_none_or(str::is_empty) {
         return Err("it names no database (mysql://user:password@host:3306/database)".into());
     }
-    Ok(options.charset("utf8mb4").timezone(Some("+00:00".to_owned())))
+    let options = options.charset("utf8mb4").timezone(Some("+00:00".to_owned()));
+    Ok(options.statement_cache_capacity(STATEMENTS))
 }
 
 /// A pool that connects when it is first used.

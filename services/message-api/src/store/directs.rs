@@ -1,10 +1,14 @@
 //! Direct conversations: one per pair of users, whoever starts it and however many replicas race.
 
 use async_trait::async_trait;
-use chat_core::{ChatError, ConversationId, User, UserId, clock};
+use chat_core::{ChatError, Conversation, ConversationId, User, UserId, clock};
 use sqlx::MySqlConnection;
 
-use super::{Result, Store, StoreError, rows::kind, transaction::Work};
+use super::{
+    Result, Store, StoreError,
+    rows::{ConversationRow, kind, select_conversations},
+    transaction::Work,
+};
 
 impl Store {
     /// The direct between two users, made if there is none.
@@ -31,6 +35,19 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(id.map(ConversationId::from_raw))
+    }
+
+    /// A user's directs, newest activity first, those in which nothing was ever said last.
+    pub async fn directs(&self, user: UserId, limit: u32) -> Result<Vec<Conversation>> {
+        let rows: Vec<ConversationRow> = sqlx::query_as(select_conversations!(
+            "JOIN direct_members me ON me.conversation_id = c.id WHERE me.user_id = ? \
+             ORDER BY c.head = 0, c.last_activity_at DESC, c.id DESC LIMIT ?"
+        ))
+        .bind(user.0)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(ConversationRow::into_conversation).collect()
     }
 
     /// How many messages of a direct this user has not read; 0 where nothing is counted.

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use chat_core::{ChatError, ClientId, ConversationId, Message, MessageId, Seq};
 use sqlx::{AssertSqlSafe, MySqlConnection};
 
-use super::{Result, post::Post, rows::media_column};
+use super::{
+    Result,
+    post::Post,
+    rows::{media_column, via_column},
+    shapes,
+};
 
 /// A message on its way into its row.
 pub(super) struct New<'a> {
@@ -14,21 +19,32 @@ pub(super) struct New<'a> {
     pub(super) message: Message,
 }
 
-/// Stores the rows with one statement and learns their ids.
+/// Stores the rows with few statements and learns their ids.
 pub(super) async fn insert<'a>(
     connection: &mut MySqlConnection,
     mut messages: Vec<New<'a>>,
 ) -> Result<Vec<New<'a>>> {
-    if messages.is_empty() {
-        return Ok(messages);
+    let mut last = MessageId(0);
+    for rows in shapes::few(&messages) {
+        last = insert_rows(connection, rows).await?;
     }
-    let rows = vec!["(?,?,?,?,?,?,?,?,?)"; messages.len()].join(",");
+    match messages.as_mut_slice() {
+        [] => {}
+        [only] => only.message.id = last,
+        _ => read_ids(connection, &mut messages).await?,
+    }
+    Ok(messages)
+}
+
+/// Answers the id that the first row got.
+async fn insert_rows(connection: &mut MySqlConnection, messages: &[New<'_>]) -> Result<MessageId> {
+    let rows = vec!["(?,?,?,?,?,?,?,?,?,?)"; messages.len()].join(",");
     let sql = format!(
         "INSERT INTO messages (conversation_id, seq, author_id, author_name, text, media, \
-         created_at, client_id, dedup_key) VALUES {rows}"
+         created_at, client_id, dedup_key, via) VALUES {rows}"
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(messages.len() == 1);
-    for New { post, message, .. } in &messages {
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for New { post, message, .. } in messages {
         query = query
             .bind(message.conversation.raw())
             .bind(message.seq.0)
@@ -38,15 +54,10 @@ pub(super) async fn insert<'a>(
             .bind(media_column(&post.media))
             .bind(message.created_at)
             .bind(post.client_id.as_ref().map(ClientId::as_str))
-            .bind(post.dedup_key().map(|key| key.to_vec()));
+            .bind(post.dedup_key().map(|key| key.to_vec()))
+            .bind(via_column(post.via));
     }
-    let done = query.execute(&mut *connection).await?;
-    if let [only] = messages.as_mut_slice() {
-        only.message.id = MessageId(done.last_insert_id());
-    } else {
-        read_ids(connection, &mut messages).await?;
-    }
-    Ok(messages)
+    Ok(MessageId(query.execute(connection).await?.last_insert_id()))
 }
 
 /// The ids of several rows are read back: how they follow one another is the server's business.
@@ -56,12 +67,13 @@ async fn read_ids(connection: &mut MySqlConnection, messages: &mut [New<'_>]) ->
         let span = spans.entry(message.conversation).or_insert((message.seq, message.seq));
         *span = (span.0.min(message.seq), span.1.max(message.seq));
     }
+    let spans = shapes::padded(spans.into_iter().collect());
     let clause = "(conversation_id = ? AND seq BETWEEN ? AND ?)";
     let sql = format!(
         "SELECT conversation_id, seq, id FROM messages WHERE {}",
         vec![clause; spans.len()].join(" OR ")
     );
-    let mut query = sqlx::query_as(AssertSqlSafe(sql)).persistent(spans.len() == 1);
+    let mut query = sqlx::query_as(AssertSqlSafe(sql));
     for (id, (first, last)) in &spans {
         query = query.bind(id.raw()).bind(first.0).bind(last.0);
     }
@@ -75,7 +87,7 @@ async fn read_ids(connection: &mut MySqlConnection, messages: &mut [New<'_>]) ->
     Ok(())
 }
 
-/// One statement raises the counters of all directs.
+/// Few statements raise the counters of all directs.
 pub(super) async fn count_unread(
     connection: &mut MySqlConnection,
     messages: &[New<'_>],
@@ -86,18 +98,18 @@ pub(super) async fn count_unread(
             *unread.entry((post.conversation, recipient)).or_default() += 1;
         }
     }
-    if unread.is_empty() {
-        return Ok(());
+    let unread: Vec<_> = unread.into_iter().collect();
+    for rows in shapes::few(&unread) {
+        let sql = format!(
+            "INSERT INTO direct_members (conversation_id, user_id, unread) VALUES {} \
+             ON DUPLICATE KEY UPDATE unread = unread + VALUES(unread)",
+            vec!["(?,?,?)"; rows.len()].join(",")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for ((conversation, user), count) in rows {
+            query = query.bind(conversation.raw()).bind(user.0).bind(*count);
+        }
+        query.execute(&mut *connection).await?;
     }
-    let sql = format!(
-        "INSERT INTO direct_members (conversation_id, user_id, unread) VALUES {} \
-         ON DUPLICATE KEY UPDATE unread = unread + VALUES(unread)",
-        vec!["(?,?,?)"; unread.len()].join(",")
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(unread.len() == 1);
-    for ((conversation, user), count) in unread {
-        query = query.bind(conversation.raw()).bind(user.0).bind(count);
-    }
-    query.execute(connection).await?;
     Ok(())
 }

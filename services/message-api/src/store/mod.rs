@@ -9,6 +9,7 @@
 //! | `revise` | edits, deletions, reads: each a transaction of its own |
 //! | `changes` | the changes since a seq, and heads |
 //! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
+//! | `read_marks`, `media` | how far somebody has seen a conversation; what was uploaded |
 //! | `transaction` | running one, again after a deadlock |
 //! | `rows` | what rows look like, kept apart from the model |
 //!
@@ -25,15 +26,18 @@ mod error;
 pub mod group_commit;
 mod insert;
 mod known;
+mod media;
 mod messages;
 pub mod migrate;
 mod post;
+mod read_marks;
 mod revise;
 mod rows;
+mod shapes;
 mod transaction;
 mod users;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chat_core::{ConversationId, ConversationKind, User, UserId};
 use sqlx::MySqlPool;
@@ -41,12 +45,16 @@ use sqlx::MySqlPool;
 use self::known::Known;
 pub use self::{
     error::StoreError,
-    users::{Account, NewAccount},
+    media::Medium,
+    users::{Account, NewAccount, Standing},
 };
 pub(crate) use self::{messages::no_such_message, users::username_taken};
 
 /// What the store's functions return.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// For how long a user is believed not to have been deleted by another replica.
+const BELIEVED: Duration = Duration::from_secs(2);
 
 /// The way to MySQL. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,7 +68,7 @@ impl Store {
     /// A store on a pool whose database has been migrated.
     #[must_use]
     pub fn new(pool: MySqlPool) -> Self {
-        Self { pool, users: Arc::default(), kinds: Arc::default() }
+        Self { pool, users: Arc::new(Known::lasting(BELIEVED)), kinds: Arc::new(Known::for_good()) }
     }
 
     /// Can MySQL be reached?

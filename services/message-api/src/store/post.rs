@@ -1,6 +1,6 @@
 //! A message to be stored, and the key that makes a retry harmless.
 
-use chat_core::{Author, ClientId, ConversationId, Message, UserId};
+use chat_core::{Author, ClientId, ConversationId, Message, UserId, Via};
 use sha2::{Digest, Sha256};
 
 /// A message to be stored.
@@ -18,6 +18,8 @@ pub struct Post {
     pub media: Vec<String>,
     /// Makes a retry harmless.
     pub client_id: Option<ClientId>,
+    /// The protocol that it came in by.
+    pub via: Via,
 }
 
 /// 16 bytes that stand for an author and one of their keys.
@@ -73,6 +75,7 @@ pub(super) mod tests {
             text: "hi".into(),
             media: Vec::new(),
             client_id: ClientId::parse(client_id).ok(),
+            via: Via::Service,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use chat_core::{
     Author, ChatError, ClientId, Conversation, ConversationId, ConversationKind, Message,
-    MessageId, Seq, User, UserId, Username,
+    MessageId, Seq, User, UserId, Username, Via,
 };
 use time::OffsetDateTime;
 
@@ -23,6 +23,7 @@ pub(super) struct MessageRow {
     pub(super) deleted_at: Option<OffsetDateTime>,
     pub(super) read_at: Option<OffsetDateTime>,
     pub(super) client_id: Option<String>,
+    pub(super) via: u8,
 }
 
 /// `SELECT` of a [`MessageRow`] from `messages m`, and what follows it.
@@ -30,7 +31,7 @@ macro_rules! select_messages {
     ($rest:literal) => {
         concat!(
             "SELECT m.conversation_id, m.seq, m.id, m.author_id, m.author_name, m.text, m.media, ",
-            "m.created_at, m.edited_at, m.deleted_at, m.read_at, m.client_id FROM messages m ",
+            "m.created_at, m.edited_at, m.deleted_at, m.read_at, m.client_id, m.via FROM messages m ",
             $rest
         )
     };
@@ -56,12 +57,37 @@ impl MessageRow {
             edited_at: self.edited_at,
             is_read: self.read_at.is_some(),
             client_id: self.client_id.and_then(|raw| ClientId::parse(&raw).ok()),
+            via: via_from(self.via),
         })
     }
 
     /// The message, unless it has been deleted.
     pub(super) fn into_living(self) -> Result<Option<Message>> {
         if self.deleted_at.is_some() { Ok(None) } else { self.into_message().map(Some) }
+    }
+}
+
+/// `messages.via`.
+pub(super) const fn via_column(via: Via) -> u8 {
+    match via {
+        Via::Service => 0,
+        Via::Tinychat => 1,
+        Via::Conversations => 2,
+        Via::OneToOne => 3,
+        Via::Messenger => 4,
+        Via::Chatto => 5,
+    }
+}
+
+/// A newer replica may have stored what this one does not know.
+const fn via_from(column: u8) -> Via {
+    match column {
+        1 => Via::Tinychat,
+        2 => Via::Conversations,
+        3 => Via::OneToOne,
+        4 => Via::Messenger,
+        5 => Via::Chatto,
+        _ => Via::Service,
     }
 }
 

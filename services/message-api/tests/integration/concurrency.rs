@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use chat_core::{Caller, ChangeKind, Chat, Code, ConversationId, Seq, model::Peer};
+use chat_core::{Caller, ChangeKind, Chat, Code, ConversationId, Seq, Via, model::Peer};
 use futures_util::future::join_all;
 use message_api::{chat::Rules, store::group_commit::Post};
 use tokio::task::JoinSet;
@@ -201,6 +201,7 @@ async fn what_cannot_be_stored_fails_alone() {
         // More than the column holds.
         media: if n == 10 { vec!["x".repeat(70_000)] } else { Vec::new() },
         client_id: None,
+        via: Via::Service,
     };
     let posts = (0..50).map(|n| replica.rules.group_commit.post(post(n), None));
     for (n, answer) in join_all(posts).await.into_iter().enumerate() {

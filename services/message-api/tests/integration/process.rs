@@ -30,7 +30,7 @@ use crate::support::World;
 const SERVICE_TOKEN: &str = "a service token";
 
 /// A running message-api.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     grpc: String,
     http: String,
@@ -54,7 +54,7 @@ fn command(world: &World) -> Command {
 
 impl Program {
     /// Starts it and waits until it serves.
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         Self::run(&mut command(world))
     }
 
@@ -77,7 +77,7 @@ impl Program {
         Endpoint::try_from(format!("http://{}", self.grpc)).expect("an address").connect_lazy()
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         ChatServiceClient::with_interceptor(self.channel(), show_token)
     }
 
@@ -106,8 +106,8 @@ impl Drop for Program {
     }
 }
 
-type ShowToken = fn(Request<()>) -> Result<Request<()>, Status>;
-type Client = ChatServiceClient<InterceptedService<Channel, ShowToken>>;
+pub(crate) type ShowToken = fn(Request<()>) -> Result<Request<()>, Status>;
+pub(crate) type Client = ChatServiceClient<InterceptedService<Channel, ShowToken>>;
 
 fn show_token(mut request: Request<()>) -> Result<Request<()>, Status> {
     let value = format!("Bearer {SERVICE_TOKEN}!").parse::<MetadataValue<_>>().expect("ASCII");
@@ -115,7 +115,7 @@ fn show_token(mut request: Request<()>) -> Result<Request<()>, Status> {
     Ok(request)
 }
 
-async fn register(client: &mut Client, name: &str) -> v1::Party {
+pub(crate) async fn register(client: &mut Client, name: &str) -> v1::Party {
     let request = v1::RegisterRequest { username: name.into(), password: None };
     let login = client.register(request).await.expect("registers").into_inner().login;
     let user = login.expect("a login").session.expect("a session").user;
@@ -254,6 +254,8 @@ fn a_bad_setting_stops_the_start_with_one_sentence_that_names_it() {
         ("REDIS_URL", "x"),
         ("TEXT_MAX", "0"),
         ("LOG", "a=b=c"),
+        ("PROTOCOLS", "chatto,irc"),
+        ("MEDIA_URL", "ftp://localhost"),
         ("SERVICE_TOKEN_FILE", "/nonexistent"),
     ] {
         refuses_to_start(command(&world).env(name, value), name);

@@ -1,16 +1,17 @@
 //! A database and a Redis prefix for each test, and replicas on them.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use chat_core::{
     Caller, Change, Chat, ClientId, Code, ConversationId, Limits, Message, MessageText, Password,
-    Result, Seq, Title, Username,
+    Result, Seq, Title, Username, Via,
     event::Event,
     model::{NewMessage, Span},
     process::Shutdown,
 };
 use message_api::{
     chat::Rules,
+    media::{Library, Place},
     passwords::Passwords,
     publisher::{Publication, Publisher},
     sessions::Sessions,
@@ -68,6 +69,16 @@ impl World {
         Sessions::new(&self.redis_url, self.prefix.clone(), ttl).expect("REDIS_URL")
     }
 
+    /// The files of all replicas, as one of them keeps them.
+    pub(crate) fn library(&self, replica: &Replica) -> Library {
+        let url = format!("file://{}", self.files().display());
+        Library::new(replica.rules.store.clone(), Place::open(&url).expect("opens"))
+    }
+
+    fn files(&self) -> PathBuf {
+        std::env::temp_dir().join(&self.name)
+    }
+
     /// One of several message-apis on the same database.
     pub(crate) fn replica(&self) -> Replica {
         self.replica_with(self.sessions(TTL), true)
@@ -92,6 +103,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        // Most tests store no files.
+        let _ = std::fs::remove_dir_all(self.files());
         let (server, name) = (self.server.clone(), self.name.clone());
         let clean = async move {
             let mut connection = server.connect().await?;
@@ -203,6 +216,7 @@ pub(crate) fn new_message(
         text: text(raw),
         media: Vec::new(),
         client_id: key.map(|key| ClientId::parse(key).expect("a key")),
+        via: Via::Service,
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is typed comes back exactly.
 
-use chat_core::{Chat, ConversationId, model::NewMessage};
+use chat_core::{Chat, ConversationId};
 
-use crate::support::{World, new_message, text};
+use crate::support::{World, text};
 
 const TEXTS: &[&str] = &[
     "👋🏽 👨‍👩‍👧‍👦 𝕏 🇪🇺",
@@ -48,22 +48,5 @@ async fn the_longest_text_fits_in_its_widest_characters() {
     let posts = (0..100).map(|_| replica.tries(&alice, ConversationId::LOBBY, &longest, None));
     for posted in futures_util::future::join_all(posts).await {
         assert_eq!(posted.expect("posts").text, longest);
-    }
-}
-
-#[tokio::test]
-async fn media_come_back_in_their_order() {
-    let world = World::new().await;
-    let replica = world.replica();
-    let alice = replica.user("alice").await;
-    let media: Vec<String> = ["/media/1.png", "/media/2.png?x=\"y\"&z='"].map(Into::into).into();
-    let message =
-        NewMessage { media: media.clone(), ..new_message(ConversationId::LOBBY, "x", None) };
-    let posted = replica.rules.post(&alice, message, None).await.expect("posts");
-    assert_eq!(replica.rules.message(&alice, posted.id).await.expect("there").media, media);
-    for wrong in [vec!["/x".to_owned(); 5], vec![String::new()], vec!["a b".into()]] {
-        let message = NewMessage { media: wrong, ..new_message(ConversationId::LOBBY, "x", None) };
-        let refused = replica.rules.post(&alice, message, None).await;
-        assert_eq!(crate::support::refusal(refused), chat_core::Code::InvalidPayload);
     }
 }

@@ -3,7 +3,7 @@
 use chat_core::{Chat, Code, ConversationId, model::Peer};
 use futures_util::future::join_all;
 
-use crate::support::{World, guest, refusal};
+use crate::support::{World, guest, refusal, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn posting_reading_and_deleting_count_exactly() {
@@ -29,6 +29,42 @@ async fn posting_reading_and_deleting_count_exactly() {
     let changes = replicas[1].all_changes(direct, 500).await.len();
     assert_eq!(changes, 20 + 5 + 2 + 1, "reading twice changes nothing");
     assert!(rules.message(&bob, posted[1]).await.expect("there").is_read);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_deleting_and_editing_at_once_count_each_message_once() {
+    let world = World::new().await;
+    let replicas = [world.replica(), world.replica()];
+    let (alice, bob) = (replicas[0].user("alice").await, replicas[0].user("bob").await);
+    let rules = &replicas[0].rules;
+    let direct = rules.open_direct(&alice, Peer::Name(bob.name().clone())).await.expect("opens").id;
+    let mut posted = Vec::new();
+    for _ in 0..12 {
+        posted.push(replicas[0].says(&alice, direct, "hi").await.id);
+    }
+    let edits = posted.iter().map(|id| rules.edit(&alice, *id, text("ho")));
+    assert!(join_all(edits).await.iter().all(Result::is_ok));
+    assert_eq!(rules.unread_count(&bob, direct).await, Ok(12), "an edit is no news");
+    // Eight are read, deleted and edited at once, while four more arrive.
+    let touched = &posted[..8];
+    let reads = join_all(touched.iter().map(|id| replicas[1].rules.mark_read(&bob, *id)));
+    let deletions = join_all(touched.iter().map(|id| rules.delete(&alice, *id)));
+    let edits = join_all(touched.iter().map(|id| replicas[1].rules.edit(&alice, *id, text("ha"))));
+    let posts = join_all((0..4).map(|_| replicas[1].tries(&alice, direct, "more", None)));
+    let (reads, deletions, edits, posts) = tokio::join!(reads, deletions, edits, posts);
+    assert!(deletions.iter().all(Result::is_ok) && posts.iter().all(Result::is_ok));
+    // Whoever comes after a deletion finds nothing.
+    for refused in reads.into_iter().filter_map(Result::err) {
+        assert_eq!(refused.code(), Code::NotFound);
+    }
+    for refused in edits.into_iter().filter_map(Result::err) {
+        assert_eq!(refused.code(), Code::NotFound);
+    }
+    assert_eq!(rules.unread_count(&bob, direct).await, Ok(8));
+    for id in &posted[8..] {
+        rules.mark_read(&bob, *id).await.expect("reads");
+    }
+    assert_eq!(rules.unread_count(&bob, direct).await, Ok(4));
 }
 
 #[tokio::test]

@@ -12,32 +12,33 @@ pub(super) struct Entry {
     pub(super) heard: Seq,
 }
 
+/// The frames of one wording of one protocol.
+type Wording = (&'static str, u8, Vec<Frame>);
+
 /// An event, and its frames so far.
 pub(super) struct Rendered<'a> {
     event: &'a Event,
-    frames: Vec<(&'static str, Option<Frame>)>,
+    wordings: Vec<Wording>,
 }
 
 impl<'a> Rendered<'a> {
     /// Nothing is rendered until somebody needs it.
     #[must_use]
     pub(super) const fn new(event: &'a Event) -> Self {
-        Self { event, frames: Vec::new() }
+        Self { event, wordings: Vec::new() }
     }
 
-    /// Hands the event to a listener in its protocol's words, unless it is the one that caused it
-    /// and must not hear it.
+    /// Hands the event to a listener in its protocol's words, if it is to be told.
     pub(super) fn tell(&mut self, listener: &Listener) {
-        if self.event.silent_for() == Some(listener.key) {
-            return;
-        }
+        let Some(wording) = listener.render.wording(self.event, listener) else { return };
         let protocol = listener.render.protocol();
-        let known = self.frames.iter().position(|(name, _)| *name == protocol);
+        let known = self.wordings.iter().position(|(p, w, _)| *p == protocol && *w == wording);
         let at = known.unwrap_or_else(|| {
-            self.frames.push((protocol, listener.render.render(self.event)));
-            self.frames.len() - 1
+            let frames = listener.render.render(self.event, wording);
+            self.wordings.push((protocol, wording, frames));
+            self.wordings.len() - 1
         });
-        if let Some(frame) = &self.frames[at].1 {
+        for frame in &self.wordings[at].2 {
             listener.sink.deliver(frame);
         }
     }

@@ -197,10 +197,10 @@ mod tests {
             "bare"
         }
 
-        fn render(&self, event: &Event) -> Option<Frame> {
+        fn render(&self, event: &Event, _: u8) -> Vec<Frame> {
             match event {
-                Event::Change(change) => Some(Frame::new("change", &change.seq)),
-                _ => None,
+                Event::Change(change) => vec![Frame::new("change", &change.seq)],
+                _ => Vec::new(),
             }
         }
     }
@@ -224,7 +224,7 @@ mod tests {
 
     fn listener(ear: &Arc<Ear>) -> Listener {
         let sink = Arc::clone(ear) as Arc<dyn Sink>;
-        Listener { key: SocketKey { gateway: 1, number: 1 }, render: &Bare, sink }
+        Listener { key: SocketKey { gateway: 1, number: 1 }, user: None, render: &Bare, sink }
     }
 
     fn change(seq: u64) -> Change {

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`hub`] | one followed conversation: order kept, holes noticed |
 //! | [`crowd`] | listeners, and events rendered once for each protocol |
+//! | [`inbox`] | all directs of one user, as one stream |
 //! | [`repair`] | what is missing is asked for |
 //! | [`online`] | the roster: who is online anywhere |
 
 mod crowd;
 mod hub;
+mod inbox;
 mod online;
 mod repair;
 
@@ -34,6 +36,7 @@ use tokio::sync::Notify;
 use self::{
     crowd::Rendered,
     hub::{Hub, Outcome},
+    inbox::Inbox,
 };
 use crate::{
     presence::Presence,
@@ -56,9 +59,11 @@ pub struct GatewayFeed {
     shutdown: Shutdown,
     next: AtomicU64,
     compare: Notify,
+    look: Notify,
     /// Repairs outlive the call that began them.
     me: Weak<Self>,
     hubs: Mutex<HashMap<ConversationId, (Arc<Hub>, usize)>>,
+    inboxes: Mutex<HashMap<UserId, (Arc<Inbox>, usize)>>,
     crowds: Mutex<Crowds>,
     roster: Roster,
 }
@@ -94,12 +99,15 @@ impl GatewayFeed {
             shutdown,
             next: AtomicU64::new(1),
             compare: Notify::new(),
+            look: Notify::new(),
             me: Weak::clone(me),
             hubs: Mutex::default(),
+            inboxes: Mutex::default(),
             crowds: Mutex::default(),
             roster: Roster::default(),
         });
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).compare_heads_now_and_then());
+        feed.shutdown.spawn_until_stopped(Arc::clone(&feed).look_at_directs_now_and_then());
         feed
     }
 
@@ -109,6 +117,35 @@ impl GatewayFeed {
 
     fn crowds(&self) -> MutexGuard<'_, Crowds> {
         self.crowds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inboxes(&self) -> MutexGuard<'_, HashMap<UserId, (Arc<Inbox>, usize)>> {
+        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more use of a user's inbox, until the [`Follow`] is dropped.
+    fn hold_inbox(self: &Arc<Self>, user: &User, number: u64) -> (Arc<Inbox>, Follow) {
+        let inbox = {
+            let mut inboxes = self.inboxes();
+            let (inbox, uses) =
+                inboxes.entry(user.id).or_insert_with(|| (Arc::new(Inbox::new(user)), 0));
+            *uses += 1;
+            Arc::clone(inbox)
+        };
+        self.subscriber.want(Topic::User(user.id));
+        let (feed, user) = (Arc::clone(self), user.id);
+        let follow = Follow::new(move || {
+            feed.subscriber.unwant(Topic::User(user));
+            let mut inboxes = feed.inboxes();
+            if let Some((inbox, uses)) = inboxes.get_mut(&user) {
+                inbox.leave(number);
+                *uses -= 1;
+                if *uses == 0 {
+                    inboxes.remove(&user);
+                }
+            }
+        });
+        (inbox, follow)
     }
 
     fn hub(&self, conversation: ConversationId) -> Option<Arc<Hub>> {
@@ -166,6 +203,12 @@ impl Hearer for GatewayFeed {
             (Topic::Conversation(id), event) => {
                 if let Some(hub) = self.hub(id) {
                     hub.tell(&event);
+                }
+            }
+            (Topic::User(user), Event::Change(change)) => {
+                let inbox = self.inboxes().get(&user).map(|(inbox, _)| Arc::clone(inbox));
+                if let Some(hub) = inbox.and_then(|inbox| inbox.offer(change)) {
+                    self.repair_soon(hub);
                 }
             }
             (Topic::Online, Event::Fleeting(event)) => {
@@ -226,6 +269,17 @@ impl Feed for FeedHandle {
         } else if hub.outcome() != Outcome::Done {
             feed.repair_soon(hub);
         }
+        Ok(follow)
+    }
+
+    async fn follow_directs(&self, user: &User, listener: Listener) -> Result<Follow> {
+        let feed = &self.0;
+        let number = feed.next.fetch_add(1, Ordering::Relaxed);
+        let (inbox, follow) = feed.hold_inbox(user, number);
+        // Without Redis the look now and then stands in.
+        feed.subscriber.is_heard(Topic::User(user.id), CONFIRM).await;
+        feed.look_at_directs(&inbox).await?;
+        inbox.join(number, listener);
         Ok(follow)
     }
 

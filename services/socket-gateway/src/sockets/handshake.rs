@@ -12,7 +12,7 @@ use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Mount,
+    Mount, Stranger,
     inbox::{Delivery, Inbox, Meta},
 };
 
@@ -52,14 +52,21 @@ pub(super) async fn admit(
     mount: Mount,
     socket: SocketRef,
     auth: Option<Value>,
+    stranger: Stranger,
 ) -> Result<(), Refusal> {
     if mount.shutdown.is_begun() {
         return Err(Refusal("this replica stops, try another".to_owned()));
     }
-    let token = token(auth.as_ref(), socket.req_parts().uri.query())?;
-    let headers = &socket.req_parts().headers;
-    let session = dialects::handshake::session(&mount.ports, token, headers).await?;
-    if session.is_none() && !mount.ports.guests {
+    let session = match session(&mount, &socket, auth.as_ref()).await {
+        Err(error) if stranger == Stranger::ToldInside && error.code().http() == 401 => None,
+        session => session?,
+    };
+    let is_welcome = match stranger {
+        Stranger::Guest => mount.ports.guests,
+        Stranger::Refused => false,
+        Stranger::ToldInside => true,
+    };
+    if session.is_none() && !is_welcome {
         return Err(Refusal("Authentication required".to_owned()));
     }
     let (outbox, inbox) = super::inbox::pair();
@@ -74,7 +81,11 @@ pub(super) async fn admit(
               meta: Meta,
               ack: AckSender| {
             // Runs in the read loop, in the order in which the events came.
-            let payload = payload.map_err(|cause| cause.to_string());
+            // 002's pages send `typing` and `doneTyping` with nothing beside the name.
+            let payload = match payload {
+                Err(_) if meta.is_bare => Ok(Value::Null),
+                payload => payload.map_err(|cause| cause.to_string()),
+            };
             outbox.put(
                 &socket,
                 Delivery { event, payload, ack, wants_ack: meta.wants_ack },
@@ -92,12 +103,26 @@ pub(super) async fn admit(
     Ok(())
 }
 
+/// The session that it comes with.
+async fn session(
+    mount: &Mount,
+    socket: &SocketRef,
+    auth: Option<&Value>,
+) -> Result<Option<Session>, ChatError> {
+    let request = socket.req_parts();
+    let token = token(auth, request.uri.query())?;
+    dialects::handshake::session(&mount.ports, token, &request.headers).await
+}
+
 /// `auth: {token}`, or `?token=` for clients whose version has no `auth`. Empty means none.
-fn token<'a>(auth: Option<&'a Value>, query: Option<&'a str>) -> Result<Option<&'a str>, Refusal> {
+fn token<'a>(
+    auth: Option<&'a Value>,
+    query: Option<&'a str>,
+) -> Result<Option<&'a str>, ChatError> {
     let given = auth.and_then(|auth| auth.get("token")).filter(|token| !token.is_null());
     let token = match given {
         Some(Value::String(token)) => Some(token.as_str()),
-        Some(_) => return Err(Refusal("Invalid token".to_owned())),
+        Some(_) => return Err(ChatError::new(Code::InvalidToken, "`token` must be a string")),
         None => {
             query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("token=")))
         }
@@ -114,7 +139,9 @@ mod tests {
     #[test]
     fn the_token_comes_in_auth_or_else_in_the_query() {
         let of = |auth: Value, query| {
-            token(Some(&auth), query).map(|token| token.map(str::to_owned)).map_err(|e| e.0)
+            token(Some(&auth), query)
+                .map(|token| token.map(str::to_owned))
+                .map_err(|error| error.code())
         };
         assert_eq!(of(json!({"token": "a.b.c"}), Some("token=x")), Ok(Some("a.b.c".to_owned())));
         assert_eq!(of(json!({}), Some("EIO=3&token=a.b.c")), Ok(Some("a.b.c".to_owned())));
@@ -123,6 +150,6 @@ mod tests {
         {
             assert_eq!(of(none, Some("EIO=4")), Ok(None));
         }
-        assert_eq!(of(json!({"token": 7}), None), Err("Invalid token".to_owned()));
+        assert_eq!(of(json!({"token": 7}), None), Err(Code::InvalidToken));
     }
 }

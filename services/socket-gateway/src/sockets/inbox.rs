@@ -40,7 +40,12 @@ pub(super) struct Delivery {
 pub(super) struct Meta {
     pub wants_ack: bool,
     pub size: usize,
+    /// The event has a name and nothing else.
+    pub is_bare: bool,
 }
+
+/// Longest packet that is looked at to see whether it is a bare name.
+const BARE_MAX: usize = 128;
 
 impl FromMessageParts<LocalAdapter> for Meta {
     type Error = Infallible;
@@ -50,8 +55,9 @@ impl FromMessageParts<LocalAdapter> for Meta {
         packet: &mut socketioxide_core::Value,
         ack: &Option<i64>,
     ) -> Result<Self, Infallible> {
-        let size = packet.as_str().map_or(0, |text| text.len());
-        Ok(Self { wants_ack: ack.is_some(), size })
+        let text = packet.as_str().map_or("", |text| &**text);
+        let is_bare = text.len() <= BARE_MAX && serde_json::from_str::<(String,)>(text).is_ok();
+        Ok(Self { wants_ack: ack.is_some(), size: text.len(), is_bare })
     }
 }
 

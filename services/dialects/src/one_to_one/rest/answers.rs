@@ -1,9 +1,8 @@
-//! What 002's account routes answer, and what they do not take.
+//! What 002's account routes answer to programs.
 
 use axum::{
     Json,
-    extract::FromRequestParts,
-    http::{StatusCode, header::CONTENT_TYPE, request::Parts},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use chat_core::{ChatError, Login, Username};
@@ -80,55 +79,9 @@ impl IntoResponse for Refusal {
 
 /// A known path, a method that it does not take.
 pub(super) async fn wrong_method() -> Response {
-    refuse(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method not allowed",
-        "this route does not take that method",
-    )
-}
-
-fn refuse(http: StatusCode, status: &str, error: &str) -> Response {
-    let body = RefusalBody { status: status.to_owned(), error: error.to_owned() };
-    (http, Json(body)).into_response()
-}
-
-/// Turns form posts away; everything else is read as JSON.
-pub(super) struct JsonOnly;
-
-impl<S: Send + Sync> FromRequestParts<S> for JsonOnly {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        let given = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        match given.map(is_form) {
-            Some(true) => Err(refuse(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported media type",
-                "forms are not taken here, send a JSON object: {\"username\", \"password\"}",
-            )),
-            _ => Ok(Self),
-        }
-    }
-}
-
-fn is_form(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    matches!(kind.as_str(), "application/x-www-form-urlencoded" | "multipart/form-data")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_forms_are_turned_away() {
-        for form in
-            ["application/x-www-form-urlencoded; charset=utf-8", "Multipart/Form-Data; boundary=x"]
-        {
-            assert!(is_form(form), "{form}");
-        }
-        for other in ["application/json", "text/plain", "", "application/x-www-form-urlencoded2"] {
-            assert!(!is_form(other), "{other}");
-        }
-    }
+    let body = RefusalBody {
+        status: "method not allowed".to_owned(),
+        error: "this route does not take that method".to_owned(),
+    };
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }

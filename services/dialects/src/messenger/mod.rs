@@ -1,0 +1,11 @@
+//! 003 messenger: direct messages, read receipts, presence, files. See `README.md` beside this file.
+
+mod ear;
+mod peers;
+pub mod plain;
+pub mod render;
+pub mod rest;
+pub mod socket;
+pub mod wire;
+
+pub use plain::plain_router;

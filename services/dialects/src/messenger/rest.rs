@@ -1,0 +1,118 @@
+//! 003's routes: accounts here, files in `rest/files.rs`. Next the `Chat` port.
+
+mod answers;
+mod files;
+
+use axum::{
+    Json,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use chat_core::{Chat, User};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
+
+use self::answers::{
+    Account, Conflict, Done, Invalid, Refusal, Token, Unauthorized, parse_registration,
+};
+use crate::rest::{
+    RestState,
+    accounts::{Entry, Registration},
+    answer::{Anytime, ErrorBody},
+    body::Body,
+    cookie, credentials, mount,
+};
+
+/// 003's routes.
+pub(crate) fn routes() -> OpenApiRouter<RestState> {
+    let router = OpenApiRouter::new();
+    let router = mount::exactly(router, routes!(register), answers::wrong_method);
+    let router = mount::exactly(router, routes!(log_in), answers::wrong_method);
+    let router = mount::exactly(router, routes!(delete_account), answers::wrong_method);
+    let upload = routes!(files::upload);
+    let upload = upload.map(|methods| methods.layer(DefaultBodyLimit::max(files::UPLOAD_MAX)));
+    let router = mount::exactly(router, upload, answers::wrong_method);
+    mount::exactly(router, routes!(files::serve), answers::wrong_method)
+}
+
+/// Makes an account. It has to log in.
+#[utoipa::path(
+    post, path = "/api/auth/register", tag = "messenger", operation_id = "messenger_register",
+    request_body = Registration,
+    responses(
+        (status = 201, body = Done, description = "made"),
+        (status = 400, body = Invalid, description = "not a name, not a password, or no JSON object"),
+        (status = 409, body = Conflict, description = "the name is taken, in whatever letter case"),
+        (status = 413, body = ErrorBody, description = "the body is too large"),
+        Anytime<ErrorBody>,
+    ),
+)]
+async fn register(State(state): State<RestState>, body: Body) -> Result<Response, Refusal> {
+    let new = parse_registration(&body.json()?, &state.limits)?;
+    let login = state.chat.register(new.username, Some(new.password)).await?;
+    // This route hands out no session; one that nobody holds should not last.
+    if let Err(refusal) = state.chat.end_session(login.session.id).await {
+        tracing::debug!(%refusal, "the session of a registration will expire by itself");
+    }
+    Ok((StatusCode::CREATED, Json(Done::new("Created"))).into_response())
+}
+
+/// Logs in and answers a token.
+#[utoipa::path(
+    post, path = "/api/auth/login", tag = "messenger", operation_id = "messenger_login",
+    request_body = Entry,
+    responses(
+        (status = 200, body = Token, description = "logged in"),
+        (status = 400, body = Invalid, description = "no JSON object, or a field is missing"),
+        (status = 401, body = Unauthorized, description = "unknown user or wrong password: not told apart"),
+        (status = 413, body = ErrorBody, description = "the body is too large"),
+        Anytime<ErrorBody>,
+    ),
+)]
+async fn log_in(State(state): State<RestState>, body: Body) -> Result<Json<Token>, Refusal> {
+    let Entry { username, password } = Entry::parse(&body.json()?)?;
+    Ok(Json(Token::from(&state.chat.log_in(username, password).await?)))
+}
+
+/// Deletes an account for good: one's own by session or token, or the one whose name and password
+/// are in the body. Everybody hears of it.
+#[utoipa::path(
+    delete, path = "/api/auth/account", tag = "messenger", operation_id = "messenger_delete_account",
+    request_body = Option<Account>,
+    responses(
+        (status = 200, body = Done, description = "deleted",
+         headers(("Set-Cookie" = String, description = "takes the cookie away"))),
+        (status = 400, body = Invalid, description = "a body that is no JSON object, or half of one"),
+        (status = 401, body = Unauthorized, description = "nobody is logged in, or a wrong password"),
+        (status = 413, body = ErrorBody, description = "the body is too large"),
+        Anytime<ErrorBody>,
+    ),
+    security((), ("bearer" = []), ("session" = [])),
+)]
+async fn delete_account(
+    State(state): State<RestState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let account = body.json_if_any()?.as_ref().map(Account::parse).transpose()?.flatten();
+    let user = match account {
+        Some(Entry { username, password }) => {
+            state.chat.log_in(username, password).await?.session.user
+        }
+        None => caller(&*state.chat, &headers).await?,
+    };
+    state.chat.delete_account(&user).await?;
+    let mut response = Json(Done::new("Deleted")).into_response();
+    cookie::clear(&mut response, &state);
+    Ok(response)
+}
+
+/// Whose token or session it is; the token counts first.
+async fn caller(chat: &dyn Chat, headers: &HeaderMap) -> chat_core::Result<User> {
+    let token = credentials::from_authorization(headers);
+    let shown = token.or_else(|| credentials::from_cookie(headers));
+    Ok(credentials::first_live(chat, shown).await?.user)
+}

@@ -1,0 +1,175 @@
+//! Files: taken part by part, served so that no browser runs what is in them. Next the `Media` port.
+
+use std::sync::LazyLock;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{
+        FromRequest, Multipart, Path, Request, State,
+        multipart::{Field, MultipartError},
+    },
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::{Bytes, BytesMut};
+use chat_core::{
+    Caller, ChatError, Code,
+    media::{FILE_MAX, Stored},
+    model::MEDIA_MAX,
+};
+use tokio::sync::Semaphore;
+
+use super::{
+    answers::{Invalid, Refusal, Unauthorized, Uploaded, no_upload},
+    caller,
+};
+use crate::rest::{
+    RestState,
+    answer::{Anytime, ErrorBody},
+};
+
+/// The largest body of an upload: its files, and what stands between them.
+pub(super) const UPLOAD_MAX: usize = MEDIA_MAX * FILE_MAX + 64 * 1024;
+
+/// Files that are held in memory at once; further ones wait.
+static FILES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
+
+/// `files` of an upload.
+#[derive(utoipa::ToSchema)]
+#[schema(as = messenger::Upload)]
+#[expect(dead_code, reason = "it exists for the OpenAPI document")]
+pub(super) struct Upload {
+    /// At most 4 files of at most 10 MiB: images, videos, audio. What they are is read from their
+    /// content; names and types that come with them do not count.
+    #[schema(value_type = Vec<String>, format = Binary, max_items = 4)]
+    files: Vec<Vec<u8>>,
+}
+
+/// Keeps files, whose URLs then go into `send-message`.
+#[utoipa::path(
+    post, path = "/api/upload/files", tag = "messenger", operation_id = "messenger_upload",
+    request_body(content = Upload, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, body = Uploaded, description = "kept"),
+        (status = 400, body = Invalid, description = "no multipart body, no files in it, or too many"),
+        (status = 401, body = Unauthorized, description = "no token or session, or a dead one"),
+        (status = 413, body = ErrorBody, description = "a file is too large"),
+        (status = 415, body = ErrorBody, description = "a file is of a kind that is not taken"),
+        Anytime<ErrorBody>,
+    ),
+    security(("bearer" = []), ("session" = [])),
+)]
+pub(super) async fn upload(
+    State(state): State<RestState>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Json<Uploaded>, Refusal> {
+    let who = Caller::User(caller(&*state.chat, &headers).await?);
+    let mut parts = Multipart::from_request(request, &state)
+        .await
+        .map_err(|_| no_upload("the body must be multipart/form-data with the field `files`"))?;
+    let mut urls = Vec::new();
+    while let Some(part) = parts.next_field().await.map_err(broken)? {
+        if part.name() != Some("files") {
+            continue;
+        }
+        if urls.len() == MEDIA_MAX {
+            return Err(no_upload(format!("at most {MEDIA_MAX} files at once")).into());
+        }
+        let _permit = FILES.acquire().await;
+        let content = read(part).await?;
+        urls.push(state.media.put(&who, content).await?);
+    }
+    if urls.is_empty() {
+        return Err(no_upload("there is no file in the field `files`").into());
+    }
+    Ok(Json(Uploaded::new(urls)))
+}
+
+async fn read(mut part: Field<'_>) -> Result<Bytes, ChatError> {
+    let mut content = BytesMut::new();
+    while let Some(chunk) = part.chunk().await.map_err(broken)? {
+        if content.len() + chunk.len() > FILE_MAX {
+            return Err(too_large());
+        }
+        content.extend_from_slice(&chunk);
+    }
+    Ok(content.freeze())
+}
+
+fn too_large() -> ChatError {
+    ChatError::new(Code::PayloadTooLarge, "a file has at most 10 MiB")
+}
+
+fn broken(error: MultipartError) -> ChatError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large();
+    }
+    no_upload("the multipart body is malformed, or broke off before its end")
+}
+
+/// Serves a file. Who knows its URL may have it.
+#[utoipa::path(
+    get, path = "/media/{id}", tag = "messenger", operation_id = "messenger_media",
+    params(("id" = String, Path, description = "the last part of the URL that an upload returned")),
+    responses(
+        (status = 200, description = "the file",
+         body = Vec<u8>, content_type = "application/octet-stream",
+         headers(("Content-Type" = String, description = "as its content told when it came"))),
+        (status = 404, body = ErrorBody, description = "there is no such file"),
+        Anytime<ErrorBody>,
+    ),
+)]
+pub(super) async fn serve(
+    State(state): State<RestState>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let Stored { content_type, size, content } = state.media.get(&id).await?;
+    let mut response = Response::new(Body::from_stream(content));
+    let name = format!("inline; filename=\"{id}{}\"", extension(&content_type));
+    for (header, value) in [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_LENGTH, size.to_string()),
+        (header::CONTENT_DISPOSITION, name),
+    ] {
+        let value = HeaderValue::try_from(value)
+            .map_err(|cause| ChatError::internal("a header of a file", cause))?;
+        response.headers_mut().insert(header, value);
+    }
+    response.headers_mut().extend(
+        SAFELY
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
+    );
+    Ok(response)
+}
+
+/// A file never changes; whatever it is, it is shown and nothing in it runs.
+const SAFELY: [(&str, &str); 4] = [
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "sandbox; default-src 'none'"),
+    ("cache-control", "public, max-age=31536000, immutable"),
+    ("accept-ranges", "none"),
+];
+
+/// The end of the name under which a browser saves a file.
+fn extension(content_type: &str) -> &'static str {
+    match content_type {
+        "image/png" => ".png",
+        "image/jpeg" => ".jpg",
+        "image/gif" => ".gif",
+        "image/webp" => ".webp",
+        "image/avif" => ".avif",
+        "image/bmp" => ".bmp",
+        "video/mp4" => ".mp4",
+        "video/webm" => ".webm",
+        "video/quicktime" => ".mov",
+        "audio/mpeg" => ".mp3",
+        "audio/ogg" => ".ogg",
+        "audio/wav" => ".wav",
+        "audio/mp4" => ".m4a",
+        "audio/flac" => ".flac",
+        "audio/aac" => ".aac",
+        _ => "",
+    }
+}

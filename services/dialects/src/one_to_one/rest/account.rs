@@ -1,0 +1,124 @@
+//! What somebody sends to register, log in or log out: JSON from programs, a form from a page. The
+//! answer takes the same way back.
+
+use std::{collections::HashMap, convert::Infallible};
+
+use axum::{
+    extract::{Form, FromRequest, Request},
+    http::{HeaderMap, header::CONTENT_TYPE},
+    response::{IntoResponse, Redirect, Response},
+};
+use chat_core::{ChatError, Code, Result};
+use serde_json::Value;
+
+use super::{answers::Refusal, pages};
+use crate::rest::body::Body;
+
+/// An account's fields as they came.
+pub(super) enum Given {
+    /// By a program.
+    Json(Body),
+    /// By a page's form.
+    Form(Option<HashMap<String, String>>),
+    /// In a way that is not taken.
+    Unsupported,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Given {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
+        Ok(match content_type(request.headers()).as_str() {
+            FORM => {
+                let fields = Form::<HashMap<String, String>>::from_request(request, state).await;
+                Self::Form(fields.ok().map(|Form(fields)| fields))
+            }
+            "multipart/form-data" => Self::Unsupported,
+            _ => {
+                let Ok(body) = Body::from_request(request, state).await;
+                Self::Json(body)
+            }
+        })
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn content_type(headers: &HeaderMap) -> String {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = given.and_then(|given| given.split(';').next());
+    kind.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Does the request come from a page's form?
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    content_type(headers) == FORM
+}
+
+/// How the answer goes back.
+pub(super) enum Way {
+    /// JSON.
+    Program,
+    /// HTML, with the name that was typed.
+    Page(String),
+}
+
+impl Given {
+    /// The fields as one object, and the way back.
+    pub(super) fn open(self) -> (Result<Value>, Way) {
+        match self {
+            Self::Json(body) => (body.json(), Way::Program),
+            Self::Form(Some(fields)) => {
+                let name = fields.get("username").cloned().unwrap_or_default();
+                let fields = fields.into_iter().map(|(key, text)| (key, Value::String(text)));
+                (Ok(Value::Object(fields.collect())), Way::Page(name))
+            }
+            Self::Form(None) => {
+                let error = ChatError::invalid_payload("the form can't be read, send it again");
+                (Err(error), Way::Page(String::new()))
+            }
+            Self::Unsupported => {
+                let rule = "files are not taken here, send {\"username\", \"password\"} as JSON or \
+                            as an URL-encoded form";
+                (Err(ChatError::new(Code::UnsupportedMedia, rule)), Way::Program)
+            }
+        }
+    }
+}
+
+impl Way {
+    /// It worked.
+    pub(super) fn entered(&self, body: impl IntoResponse) -> Response {
+        match self {
+            Self::Program => body.into_response(),
+            Self::Page(_) => Redirect::to("/io").into_response(),
+        }
+    }
+
+    /// It did not.
+    pub(super) fn refused(&self, error: ChatError, form: pages::Form) -> Response {
+        match self {
+            Self::Program => Refusal::from(error).into_response(),
+            Self::Page(name) => form.again(&error, name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_page_sends_is_a_form() {
+        let is_form = |kind: &'static str| {
+            is_form(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]))
+        };
+        assert!(is_form("Application/X-WWW-Form-Urlencoded; charset=utf-8"));
+        for other in ["application/json", "text/plain", "", "application/x-www-form-urlencoded2"] {
+            assert!(!is_form(other), "{other}");
+        }
+        assert!(!super::is_form(&HeaderMap::new()));
+    }
+}

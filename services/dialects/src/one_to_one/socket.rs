@@ -1,0 +1,227 @@
+//! Hop 1 of 10: 002's events come in, are parsed into the model's verbs and asked.
+//! From the client; next the gateway's `chat_client.rs`. What comes back out is hop 10, `render.rs`.
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use chat_core::{
+    Caller, ChatError, Code, ConversationId, ConversationKind, Follow, Frame, Result, Seq, User,
+    UserId, Via,
+    chat::DIRECTS_MAX,
+    model::{NewMessage, Span},
+};
+use serde_json::{Value, json};
+
+use super::{
+    render::OneToOne,
+    roster::{Board, Seat},
+    typing::{Typing, Typist},
+    wire::{Ask, ChatMessage, HistoryRow, Say, StoreUsername, UserRow},
+};
+use crate::socket::{Client, Conversing, Leg};
+
+/// Rows of one `chatHistory`.
+const ROWS: u32 = 10;
+
+/// Most users in `storeUsername`.
+const USERS_MAX: usize = 1_000;
+
+/// 002's socket leg.
+#[derive(Clone, Default)]
+pub struct OneToOneLeg {
+    board: Arc<Board>,
+}
+
+#[async_trait]
+impl Leg for OneToOneLeg {
+    fn protocol(&self) -> &'static str {
+        "one-to-one"
+    }
+
+    fn namespace(&self) -> &'static str {
+        "/one-to-one"
+    }
+
+    fn takes_guests(&self) -> bool {
+        false
+    }
+
+    fn knows(&self, event: &str, payload: &Value) -> bool {
+        match event {
+            "chatHistory" | "chatMessage" | "doneTyping" => true,
+            // With a `roomId` it is 004's.
+            "typing" => payload.get("roomId").is_none(),
+            _ => false,
+        }
+    }
+
+    async fn open(&self, client: Client) -> Result<Box<dyn Conversing>> {
+        let Some(session) = &client.session else { return Ok(Box::new(Stranger)) };
+        let user = session.user.clone();
+        let known = known_users(&client, &user).await;
+        let user_list = known.iter().map(UserRow::from).collect();
+        let welcome = StoreUsername { username: user.name.as_str(), user_list };
+        client.sink.deliver(&Frame::new("storeUsername", &welcome));
+        let seat = self.board.enter(&client);
+        let (open, typing) = (None, Typing::default());
+        Ok(Box::new(OneToOneSocket { client, user, open, typing, _seat: seat }))
+    }
+}
+
+/// Those online first, then those talked with, then the others; as many as fit.
+async fn known_users(client: &Client, user: &User) -> Vec<User> {
+    let (chat, caller) = (&*client.ports.chat, Caller::User(user.clone()));
+    let mut users = Few::default();
+    users.extend(client.ports.feed.roster().users());
+    if users.has_room() {
+        match chat.directs(&caller, DIRECTS_MAX).await {
+            Ok(directs) => users.extend(directs.into_iter().flat_map(|direct| match direct.kind {
+                ConversationKind::Direct { peers } => peers.to_vec(),
+                _ => Vec::new(),
+            })),
+            Err(error) => tracing::debug!(%error, "a user list without those talked with"),
+        }
+    }
+    if users.has_room() {
+        match chat.users(None, u32::try_from(USERS_MAX).unwrap_or(u32::MAX)).await {
+            Ok(page) => users.extend(page.users),
+            Err(error) => tracing::debug!(%error, "a user list of those online alone"),
+        }
+    }
+    users.list
+}
+
+/// Users, each once, in the order in which they came, so many at most.
+#[derive(Default)]
+struct Few {
+    list: Vec<User>,
+    known: HashSet<UserId>,
+}
+
+impl Few {
+    fn has_room(&self) -> bool {
+        self.list.len() < USERS_MAX
+    }
+
+    fn extend(&mut self, users: impl IntoIterator<Item = User>) {
+        for user in users {
+            if self.has_room() && self.known.insert(user.id) {
+                self.list.push(user);
+            }
+        }
+    }
+}
+
+/// A socket without a session: 002 is not for it.
+struct Stranger;
+
+#[async_trait]
+impl Conversing for Stranger {
+    async fn handle(&mut self, _: &str, _: Value) -> Result<Value> {
+        Err(ChatError::unauthorised())
+    }
+
+    async fn close(&mut self) {}
+}
+
+/// The channel that a socket has open.
+struct Open {
+    channel: ConversationId,
+    _follow: Follow,
+}
+
+struct OneToOneSocket {
+    client: Client,
+    user: User,
+    open: Option<Open>,
+    typing: Typing,
+    _seat: Seat,
+}
+
+#[async_trait]
+impl Conversing for OneToOneSocket {
+    async fn handle(&mut self, event: &str, payload: Value) -> Result<Value> {
+        match event {
+            "chatHistory" => self.history(Ask::parse(&payload)?).await,
+            "chatMessage" => self.say(Say::parse(&payload, &self.client.ports.limits)?).await,
+            "typing" => {
+                let typist = self.typist()?;
+                self.typing.begin(&self.client.ports, typist);
+                Ok(json!({"success": true}))
+            }
+            _ => {
+                let typist = self.typist()?;
+                self.typing.end(&self.client.ports, &typist);
+                Ok(json!({"success": true}))
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        self.typing.leave();
+    }
+}
+
+impl OneToOneSocket {
+    fn caller(&self) -> Caller {
+        Caller::User(self.user.clone())
+    }
+
+    /// The channel that is open.
+    fn channel(&self) -> Result<ConversationId> {
+        self.open.as_ref().map(|open| open.channel).ok_or_else(|| {
+            ChatError::new(Code::NotJoined, "open a channel first: `chatHistory` with {\"user\"}")
+        })
+    }
+
+    fn typist(&self) -> Result<Typist> {
+        let (name, origin) = (self.user.name.clone(), self.client.key);
+        Ok(Typist { conversation: self.channel()?, name, origin })
+    }
+
+    /// Opens the named channel, if one is named, and sends a page of it.
+    async fn history(&mut self, ask: Ask) -> Result<Value> {
+        let channel = match ask.peer.clone() {
+            Some(peer) => self.client.ports.chat.open_direct(&self.caller(), peer).await?.id,
+            None => self.channel()?,
+        };
+        let is_open = self.open.as_ref().is_some_and(|open| open.channel == channel);
+        if is_open && (ask.peer.is_none() || ask.offset > 0) {
+            self.send_page(channel, &ask).await?;
+        } else {
+            self.typing.leave();
+            // Between the page and the first live message there is neither gap nor repeat.
+            self.open = None;
+            let head = self.send_page(channel, &ask).await?;
+            let listener = self.client.listener(&OneToOne);
+            let follow = self.client.ports.feed.follow(channel, Some(head), listener).await?;
+            self.open = Some(Open { channel, _follow: follow });
+        }
+        Ok(json!({"success": true}))
+    }
+
+    async fn send_page(&self, channel: ConversationId, ask: &Ask) -> Result<Seq> {
+        let span = if ask.offset == 0 { Span::Newest } else { Span::Offset(ask.offset) };
+        let chat = &self.client.ports.chat;
+        let page = chat.history(&self.caller(), channel, span, ROWS).await?;
+        let mut rows: Vec<_> = page.messages.iter().map(HistoryRow::from).collect();
+        if !ask.oldest_first {
+            rows.reverse();
+        }
+        self.client.sink.deliver(&Frame::new("chatHistory", &rows));
+        Ok(page.head)
+    }
+
+    async fn say(&mut self, say: Say) -> Result<Value> {
+        let new = NewMessage {
+            conversation: self.channel()?,
+            text: say.text,
+            media: Vec::new(),
+            client_id: say.client_id,
+            via: Via::OneToOne,
+        };
+        let chat = &self.client.ports.chat;
+        let message = chat.post(&self.caller(), new, Some(self.client.key)).await?;
+        Ok(json!({"success": true, "message": ChatMessage::from(&message)}))
+    }
+}

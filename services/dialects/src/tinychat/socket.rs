@@ -1,0 +1,78 @@
+//! Hop 1 of 10: 000's `send:message` comes in and is relayed to every other socket, on every
+//! gateway. Nothing is stored: the client posts the same message by REST.
+//! From the client; next the gateway's `whisper.rs`. What comes back out is hop 10, `render.rs`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chat_core::{ChatError, Code, ConversationId, Fleeting, Follow, Result, Topic};
+use serde_json::{Value, json};
+
+use super::{render::Tinychat, wire::Submission};
+use crate::{
+    pace::Pace,
+    socket::{Client, Conversing, Leg},
+};
+
+/// Most bytes of a relayed payload.
+const RELAYED_MAX: usize = 16 * 1024;
+
+/// Most messages that one socket may have relayed in a second: each goes to every socket there is.
+const RELAYED_PER_SECOND: u32 = 500;
+
+/// 000's socket leg.
+#[derive(Clone, Copy, Debug)]
+pub struct TinychatLeg;
+
+#[async_trait]
+impl Leg for TinychatLeg {
+    fn protocol(&self) -> &'static str {
+        "tinychat"
+    }
+
+    fn namespace(&self) -> &'static str {
+        "/tinychat"
+    }
+
+    fn knows(&self, event: &str, _: &Value) -> bool {
+        event == "send:message"
+    }
+
+    async fn open(&self, client: Client) -> Result<Box<dyn Conversing>> {
+        let feed = &client.ports.feed;
+        let relay = feed.listen(Topic::Relay, client.listener(&Tinychat)).await?;
+        let lobby = feed.follow(ConversationId::LOBBY, None, client.listener(&Tinychat)).await?;
+        let pace = Pace::new(RELAYED_PER_SECOND, Duration::from_secs(1));
+        Ok(Box::new(TinychatSocket { client, pace, _heard: [relay, lobby] }))
+    }
+}
+
+struct TinychatSocket {
+    client: Client,
+    pace: Pace,
+    _heard: [Follow; 2],
+}
+
+#[async_trait]
+impl Conversing for TinychatSocket {
+    async fn handle(&mut self, _: &str, payload: Value) -> Result<Value> {
+        let ports = &self.client.ports;
+        let body = payload.to_string();
+        if body.len() > RELAYED_MAX {
+            let rule = format!("a relayed message is at most {RELAYED_MAX} bytes");
+            return Err(ChatError::new(Code::PayloadTooLarge, rule));
+        }
+        let submission = Submission::parse(&payload, &ports.limits)?;
+        if !self.pace.allows() {
+            let rule = format!("at most {RELAYED_PER_SECOND} messages a second, slow down");
+            return Err(ChatError::new(Code::RateLimited, rule));
+        }
+        let user = self.client.session.as_ref().map(|session| &session.user);
+        submission.caller(&*ports.chat, user).await?;
+        let (body, origin) = (body.into_boxed_str(), self.client.key);
+        ports.feed.whisper(Topic::Relay, Fleeting::Relayed { body, origin });
+        Ok(json!({"success": true}))
+    }
+
+    async fn close(&mut self) {}
+}

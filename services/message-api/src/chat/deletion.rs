@@ -1,0 +1,40 @@
+//! Deleting an account, in an order that never leaves it half done.
+//!
+//! 1. The account is looked up: without MySQL nothing happens.
+//! 2. All its sessions end: without Redis nothing happens.
+//! 3. The row is marked as deleted and its password erased: from here on it is deleted.
+//! 4. Sessions that began between 2 and 3 end. Who logs in after that is refused, because
+//!    logging in looks at the account again once the session has begun (accounts.rs); so no
+//!    session outlives its account, even if Redis goes away before 4.
+//!
+//! If it stops between 2 and 3, the user is logged out and has everything still.
+
+use chat_core::{ChatError, Code, Notice, Result, User};
+
+use super::Rules;
+
+impl Rules {
+    pub(super) async fn delete_user(&self, user: &User) -> Result<()> {
+        let known = self.store.standing(user.id).await?;
+        let known = known.filter(|standing| standing.user.name == user.name);
+        if known.is_none() {
+            return Err(ChatError::new(Code::UnknownUser, "there is no such user"));
+        }
+        self.end_all_sessions(user).await?;
+        let is_first = self.store.delete_user(user.id).await?;
+        if let Err(refusal) = self.end_all_sessions(user).await {
+            tracing::warn!(%refusal, user = user.id.0, "late sessions of a deleted account");
+        }
+        if is_first {
+            self.notice(Notice::UserDeleted(user.clone()));
+        }
+        Ok(())
+    }
+
+    async fn end_all_sessions(&self, user: &User) -> Result<()> {
+        for ended in self.sessions.end_all(user.id).await? {
+            self.notice(Notice::SessionEnded(ended));
+        }
+        Ok(())
+    }
+}
