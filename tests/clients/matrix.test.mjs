@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { connect } from "./lib/chatto.mjs";
-import { register, unique } from "./lib/people.mjs";
+import { register, request, unique } from "./lib/people.mjs";
 import { IN_DIRECTS, IN_LOBBY, IN_ROOMS, messengerSocket } from "./lib/speakers.mjs";
 import { GATEWAY_1, GATEWAY_2 } from "./lib/stack.mjs";
 
@@ -36,6 +36,7 @@ const lives = async (author, here, there) => {
   await here.says(last);
   await there.hears(last);
   for (const each of [text, edited.text, last]) assert.deepEqual(there.heardAgain(each), []);
+  assert.deepEqual(there.newsAgain?.(heard.id) ?? [], []);
 };
 
 const PLACES = {
@@ -45,7 +46,7 @@ const PLACES = {
 
 for (const [place, [speakers, find]] of Object.entries(PLACES)) {
   for (const [from, to] of pairs(speakers)) {
-    test(`what ${from} says ${place}, ${to} hears once, keeps, sees edited and deleted`, async (t) => {
+    test(`what ${from} says ${place}, ${to} hears once and sees edited and deleted`, async (t) => {
       const [alice, bob] = [await register("alice"), await register("bob")];
       const conversation = await find(alice);
       const here = await speakers[from](t, GATEWAY_1, alice, conversation);
@@ -56,7 +57,7 @@ for (const [place, [speakers, find]] of Object.entries(PLACES)) {
 }
 
 for (const [from, to] of pairs(IN_DIRECTS)) {
-  test(`what ${from} says to one user, ${to} hears once, keeps, sees edited and deleted`, async (t) => {
+  test(`what ${from} says to one user, ${to} hears once and sees edited and deleted`, async (t) => {
     const [alice, bob] = [await register("alice"), await register("bob")];
     const here = await IN_DIRECTS[from](t, GATEWAY_1, alice, bob);
     const there = await IN_DIRECTS[to](t, GATEWAY_2, bob, alice);
@@ -78,7 +79,7 @@ test("a message to one user is heard in 002 and in 003 at once", async (t) => {
   }
 });
 
-test("a lobby message of 000 is told to 000's own sockets only by its clients' relay", async (t) => {
+test("000's own sockets hear what 000 posts only by their clients' relay", async (t) => {
   const [alice, bob] = [await register("alice"), await register("bob")];
   const here = await IN_LOBBY["000"](t, GATEWAY_1, alice, "lobby");
   const there = await IN_LOBBY["000"](t, GATEWAY_2, bob, "lobby");
@@ -91,6 +92,19 @@ test("a lobby message of 000 is told to 000's own sockets only by its clients' r
   await other.says(marker);
   await there.hears(marker);
   assert.deepEqual(there.heardAgain(posted), []);
+});
+
+test("what a guest posts in 000 is heard in 001 and in 004 under the guest's name", async (t) => {
+  const bob = await register("bob");
+  const speakers = [IN_LOBBY["001"], IN_LOBBY["004"]];
+  const listeners = await Promise.all(speakers.map((enter) => enter(t, GATEWAY_2, bob, "lobby")));
+  const [author, content] = [unique("guest"), unique("posted")];
+  const answer = await request("POST", "/api/v1/messages", { body: { author, content } });
+  assert.deepEqual([answer.status, answer.body], [200, { body: "Message Received" }]);
+  for (const listener of listeners) {
+    const heard = await listener.hears(content);
+    assert.deepEqual(heard, { id: heard.id, author, text: content });
+  }
 });
 
 /** Waits until the newest list of 002 is as wanted. */

@@ -2,7 +2,14 @@
 //!
 //! A dialect only phrases it. The cause is logged once, where the error is made, and never sent.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// What most functions here return.
 pub type Result<T, E = ChatError> = std::result::Result<T, E>;
@@ -159,8 +166,14 @@ impl ChatError {
     }
 
     /// Something we depend on failed: logs the cause, tells the client only that it may try again.
+    ///
+    /// An outage is logged every few seconds, not for each request that meets it.
     pub fn unavailable(what: &'static str, cause: impl fmt::Display) -> Self {
-        tracing::warn!(what, %cause, "unavailable");
+        if is_worth_a_line(what) {
+            tracing::warn!(what, %cause, "unavailable");
+        } else {
+            tracing::debug!(what, %cause, "unavailable");
+        }
         Self::new(Code::Unavailable, "the service is unavailable for the moment, try again")
     }
 
@@ -189,11 +202,32 @@ impl ChatError {
     }
 }
 
+/// How long one line about something that is down speaks for those that follow.
+const QUIET: Duration = Duration::from_secs(5);
+
+fn is_worth_a_line(what: &'static str) -> bool {
+    static TOLD: Mutex<BTreeMap<&str, Instant>> = Mutex::new(BTreeMap::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let is_due = told.get(what).is_none_or(|at| now.duration_since(*at) >= QUIET);
+    if is_due {
+        told.insert(what, now);
+    }
+    is_due
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn an_outage_is_told_once_in_a_while() {
+        assert!(is_worth_a_line("something of this test"));
+        assert!(!is_worth_a_line("something of this test"));
+        assert!(is_worth_a_line("something else of this test"));
+    }
 
     #[test]
     fn every_code_is_unique_and_parses_back() {

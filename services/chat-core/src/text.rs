@@ -16,6 +16,17 @@ pub struct Limits {
     pub password_min: usize,
 }
 
+impl Limits {
+    /// Most bytes of one event or frame: the longest text with every character written as two
+    /// `\\uXXXX` escapes, and room for the rest. Parsed JSON takes many times its bytes, so what
+    /// is larger is refused unread.
+    #[must_use]
+    pub const fn event_max(&self) -> usize {
+        let needed = self.text_max * 12 + 16 * 1024;
+        if needed > 64 * 1024 { needed } else { 64 * 1024 }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { text_max: 4_000, password_min: 4 }

@@ -12,7 +12,7 @@ use axum::{
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
     },
 };
-use chat_core::{ChatError, CloseReason, Frame, Result, Sink};
+use chat_core::{ChatError, CloseReason, Code, Frame, Limits, Result, Sink};
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
@@ -82,6 +82,7 @@ impl Sink for Outbox {
 pub struct Incoming {
     reader: SplitStream<WebSocket>,
     queue: mpsc::Sender<Outgoing>,
+    text_max: usize,
 }
 
 impl Incoming {
@@ -92,7 +93,11 @@ impl Incoming {
                 return None;
             };
             match message {
-                Message::Text(text) => return Some(Ok(text)),
+                Message::Text(text) if text.len() <= self.text_max => return Some(Ok(text)),
+                Message::Text(_) => {
+                    let error = ChatError::new(Code::PayloadTooLarge, "the frame is too large");
+                    return Some(Err(error));
+                }
                 Message::Binary(_) => {
                     let error = ChatError::invalid_payload("send JSON as text, not as binary");
                     return Some(Err(error));
@@ -105,9 +110,11 @@ impl Incoming {
     }
 }
 
-/// Serves one client until `talk` has ended or the socket is closed.
+/// Serves one client until `talk` has ended or the socket is closed. What `talk` handed over last
+/// still goes out.
 pub async fn serve<Talk>(
     socket: WebSocket,
+    limits: Limits,
     wording: Wording,
     talk: impl FnOnce(Arc<Outbox>, Incoming) -> Talk,
 ) where
@@ -116,12 +123,16 @@ pub async fn serve<Talk>(
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (closer, closing) = mpsc::unbounded_channel();
     let (writer, reader) = socket.split();
-    let incoming = Incoming { reader, queue: queue.clone() };
+    let incoming = Incoming { reader, queue: queue.clone(), text_max: limits.event_max() };
     let outbox = Arc::new(Outbox { queue, closer, wording });
+    let write = write(writer, waiting, closing);
+    tokio::pin!(write);
     tokio::select! {
-        () = write(writer, waiting, closing) => {}
+        () = &mut write => return,
         () = talk(outbox, incoming) => {}
     }
+    // Nobody hands anything over any more: the writer ends when all is out.
+    let _ = timeout(FAREWELL, write).await;
 }
 
 async fn write(
@@ -142,7 +153,10 @@ async fn write(
             _ = ping.tick() => Some(Outgoing::Ping),
             next = waiting.recv() => next,
         };
-        let Some(next) = next else { return };
+        let Some(next) = next else {
+            let _ = writer.close().await;
+            return;
+        };
         if writer.send(message(next)).await.is_err() {
             return;
         }

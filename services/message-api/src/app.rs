@@ -122,6 +122,7 @@ async fn start(
         secure_cookies: config.environment == Environment::Production,
         session_ttl: config.session_ttl(),
         guests: config.guests,
+        lobby_max: config.lobby_max,
     });
     let listener = bind("HTTP_ADDR", config.http_addr).await?;
     let http = tasks.spawn(serve_http(listener, http::router(legs), tasks.clone()));

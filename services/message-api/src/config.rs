@@ -6,6 +6,7 @@ use std::{
 
 use chat_core::{
     Limits, Password,
+    chat::HISTORY_MAX,
     process::{LogSettings, Secret},
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
@@ -78,6 +79,10 @@ pub struct Config {
     /// Are guests let in? The same for all services
     #[arg(long, env = "GUESTS", default_value_t = true, action = ArgAction::Set)]
     pub guests: bool,
+
+    /// Most messages that `GET /api/v1/messages` lists at once
+    #[arg(long, env = "LOBBY_MAX", default_value_t = HISTORY_MAX, value_parser = value_parser!(u32).range(1..=i64::from(HISTORY_MAX)))]
+    pub lobby_max: u32,
 
     /// The protocols that are served, with commas between; the same for all services
     #[arg(long, env = "PROTOCOLS", value_delimiter = ',', default_values = dialects::PROTOCOLS, value_parser = protocol)]
@@ -290,6 +295,7 @@ mod tests {
             ("--service-token=short", "SERVICE_TOKEN"),
             ("--http-addr=nowhere", "HTTP_ADDR"),
             ("--guests=perhaps", "GUESTS"),
+            ("--lobby-max=1001", "LOBBY_MAX"),
             ("--text-max=0", "TEXT_MAX"),
             ("--environment=moon", "ENVIRONMENT"),
             ("--protocols=chatto,irc", "PROTOCOLS"),

@@ -15,8 +15,14 @@ use serde_json::json;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use utoipa_axum::router::OpenApiRouter;
 
+/// As much of a path as a log line shows.
+const PATH_SHOWN: usize = 128;
+
 /// The longest that a request may take.
 const TIMEOUT: Duration = Duration::from_secs(12);
+
+/// The same for uploads: 40 MiB over a slow line. One that stands still ends sooner (`dialects`).
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The whole of REST.
 pub fn router(legs: OpenApiRouter) -> Router {
@@ -35,7 +41,9 @@ pub fn router(legs: OpenApiRouter) -> Router {
 }
 
 async fn in_bounded_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+    let is_upload = request.uri().path().starts_with("/api/upload/");
+    let limit = if is_upload { UPLOAD_TIMEOUT } else { TIMEOUT };
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => refusal(Code::Unavailable, "the request took too long, try again"),
     }
@@ -43,7 +51,8 @@ async fn in_bounded_time(request: Request, next: Next) -> Response {
 
 /// One line for each refused or failed request. Without its query: that may hold a token.
 async fn noted(request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
+    let path: String = request.uri().path().chars().take(PATH_SHOWN).collect();
     let began = Instant::now();
     let response = next.run(request).await;
     let status = response.status();

@@ -18,19 +18,26 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// Connections cut in one step of a drain.
 const BATCH: usize = 100;
 
+#[derive(Debug, Default)]
+struct Switch {
+    cut: CancellationToken,
+    /// The Engine.IO session that came over to this connection.
+    carries: Mutex<Option<String>>,
+}
+
 /// Cuts one connection, from wherever it is held.
 #[derive(Clone, Debug, Default)]
-pub struct KillSwitch(CancellationToken);
+pub struct KillSwitch(Arc<Switch>);
 
 impl KillSwitch {
     /// Cuts the connection at once.
     pub fn kill(&self) {
-        self.0.cancel();
+        self.0.cut.cancel();
     }
 
     /// Waits until it is cut.
     pub fn killed(&self) -> WaitForCancellationFutureOwned {
-        self.0.clone().cancelled_owned()
+        self.0.cut.clone().cancelled_owned()
     }
 }
 
@@ -46,44 +53,52 @@ pub struct Connections {
     open: Mutex<Open>,
     next: AtomicU64,
     room: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 impl Connections {
     /// Room for so many.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
-        let room = Arc::new(Semaphore::new(most));
-        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(1), room })
+        let (room, places) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(most)));
+        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(1), room, places })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for room, then counts one more connection until the answer is dropped.
-    pub async fn open(self: &Arc<Self>) -> OpenConnection {
-        let permit = Arc::clone(&self.room).acquire_owned().await.ok();
+    /// Waits until there is room for one more connection.
+    pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).acquire_owned().await.ok()
+    }
+
+    /// Counts one more connection until the answer is dropped.
+    pub fn open(self: &Arc<Self>, room: Option<OwnedSemaphorePermit>) -> OpenConnection {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let switch = KillSwitch::default();
         self.lock().all.insert(number, switch.clone());
         metrics::gauge!("switchboard_connections").increment(1);
-        OpenConnection { connections: Arc::clone(self), number, switch, _permit: permit }
+        OpenConnection { connections: Arc::clone(self), number, switch, _room: room }
     }
 
-    /// An Engine.IO session goes on over this connection.
+    /// A place for one more Socket.IO socket, if there is one: one connection may carry many
+    /// sessions by polling.
+    #[must_use]
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// An Engine.IO session goes on over the connection of this switch, until that is gone.
     pub fn upgraded(&self, sid: &str, switch: &KillSwitch) {
         self.lock().upgraded.insert(sid.to_owned(), switch.clone());
+        switch.0.carries.lock().unwrap_or_else(PoisonError::into_inner).replace(sid.to_owned());
     }
 
     /// The websocket of a session that began with polling, if it has one.
     #[must_use]
     pub fn of_upgraded(&self, sid: &str) -> Option<KillSwitch> {
         self.lock().upgraded.get(sid).cloned()
-    }
-
-    /// The session is over.
-    pub fn forget(&self, sid: &str) {
-        self.lock().upgraded.remove(sid);
     }
 
     /// How many are open.
@@ -110,7 +125,7 @@ pub struct OpenConnection {
     connections: Arc<Connections>,
     number: u64,
     switch: KillSwitch,
-    _permit: Option<OwnedSemaphorePermit>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl OpenConnection {
@@ -123,7 +138,13 @@ impl OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.connections.lock().all.remove(&self.number);
+        let carried = self.switch.0.carries.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut open = self.connections.lock();
+        open.all.remove(&self.number);
+        if let Some(sid) = carried {
+            open.upgraded.remove(&sid);
+        }
+        drop(open);
         metrics::gauge!("switchboard_connections").decrement(1);
     }
 }
@@ -135,11 +156,22 @@ mod tests {
     #[tokio::test]
     async fn a_connection_counts_until_it_is_dropped_and_makes_room_for_another() {
         let connections = Connections::new(1);
-        let first = connections.open().await;
+        let first = connections.open(connections.room().await);
         assert_eq!(connections.count(), 1);
-        let waiting = tokio::time::timeout(Duration::from_millis(20), connections.open()).await;
+        let waiting = tokio::time::timeout(Duration::from_millis(20), connections.room()).await;
         assert!(waiting.is_err());
         drop(first);
-        assert_eq!(connections.open().await.connections.count(), 1);
+        let second = connections.open(connections.room().await);
+        assert_eq!(second.connections.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_session_is_forgotten_with_the_connection_that_carries_it() {
+        let connections = Connections::new(1);
+        let open = connections.open(None);
+        connections.upgraded("sid", open.switch());
+        assert!(connections.of_upgraded("sid").is_some());
+        drop(open);
+        assert!(connections.of_upgraded("sid").is_none());
     }
 }

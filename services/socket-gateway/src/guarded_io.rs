@@ -122,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn the_switch_releases_a_read_that_waits() {
         let (near, _far) = duplex(16);
-        let open = Connections::new(1).open().await;
+        let open = Connections::new(1).open(None);
         let switch = open.switch().clone();
         let mut guarded = GuardedIo::new(near, open, Duration::from_secs(60));
         let read = guarded.read_u8();
@@ -133,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn data_that_nobody_reads_is_cut_off_at_the_deadline() {
         let (near, _far) = duplex(16);
-        let open = Connections::new(1).open().await;
+        let open = Connections::new(1).open(None);
         let mut guarded = GuardedIo::new(near, open, Duration::from_millis(50));
         let error = guarded.write_all(&[0; 64]).await.expect_err("cut");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

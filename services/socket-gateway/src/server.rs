@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use chat_core::process::Shutdown;
-use hyper::{body::Incoming, header, server::conn::http1};
+use hyper::{StatusCode, body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
@@ -54,7 +54,7 @@ pub async fn serve(
     shutdown: Shutdown,
 ) {
     loop {
-        let open = connections.open().await;
+        let room = connections.room().await;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.begun() => return,
@@ -63,6 +63,7 @@ pub async fn serve(
             Ok((stream, _)) => {
                 // One connection's trouble is its own.
                 let _ = tune(&stream, write_deadline);
+                let open = connections.open(room);
                 let served =
                     serve_one(stream, open, router.clone(), write_deadline, shutdown.clone());
                 shutdown.spawn(served);
@@ -119,15 +120,16 @@ pub async fn note_upgrade(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_upgrade = request.headers().contains_key(header::UPGRADE);
-    let sid = request
-        .uri()
-        .query()
-        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")));
-    if let (true, Some(sid), Some(switch)) =
-        (is_upgrade, sid, request.extensions().get::<KillSwitch>())
+    let sid = request.uri().query().and_then(|query| {
+        query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned)
+    });
+    let switch = request.extensions().get::<KillSwitch>().cloned();
+    let response = next.run(request).await;
+    // Only a session that there is can be upgraded.
+    if let (StatusCode::SWITCHING_PROTOCOLS, Some(sid), Some(switch)) =
+        (response.status(), sid, switch)
     {
-        connections.upgraded(sid, switch);
+        connections.upgraded(&sid, &switch);
     }
-    next.run(request).await
+    response
 }

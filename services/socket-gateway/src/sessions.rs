@@ -4,7 +4,7 @@
 //! simply expire, the periodic comparison with message-api finds it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,32 +22,46 @@ const COMPARE_EVERY: Duration = Duration::from_secs(30);
 /// Sessions in one comparison.
 const BATCH: usize = 1_000;
 
+/// Sessions that ended lately and are remembered, for sockets whose handshake is under way.
+const REMEMBERED: usize = 1_024;
+
 type Sinks = HashMap<u64, Arc<dyn Sink>>;
+
+#[derive(Default)]
+struct Sockets {
+    by_session: HashMap<SessionId, Sinks>,
+    ended: VecDeque<SessionId>,
+}
 
 /// The sockets of this gateway by session.
 #[derive(Default)]
 pub struct Sessions {
-    sockets: Mutex<HashMap<SessionId, Sinks>>,
+    sockets: Mutex<Sockets>,
     next: AtomicU64,
     compare: Notify,
 }
 
 impl Sessions {
-    fn sockets(&self) -> MutexGuard<'_, HashMap<SessionId, Sinks>> {
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ties a socket to its session until the answer is dropped.
     pub fn bind(self: &Arc<Self>, session: &SessionId, sink: Arc<dyn Sink>) -> Follow {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.sockets().entry(session.clone()).or_default().insert(number, sink);
+        let mut sockets = self.sockets();
+        if sockets.ended.contains(session) {
+            sink.close(CloseReason::SessionEnded);
+        }
+        sockets.by_session.entry(session.clone()).or_default().insert(number, sink);
+        drop(sockets);
         let (sessions, session) = (Arc::clone(self), session.clone());
         Follow::new(move || {
             let mut sockets = sessions.sockets();
-            if let Some(sinks) = sockets.get_mut(&session) {
+            if let Some(sinks) = sockets.by_session.get_mut(&session) {
                 sinks.remove(&number);
                 if sinks.is_empty() {
-                    sockets.remove(&session);
+                    sockets.by_session.remove(&session);
                 }
             }
         })
@@ -55,7 +69,13 @@ impl Sessions {
 
     /// Closes the sockets of a session.
     pub fn end(&self, session: &SessionId) {
-        let ended = self.sockets().remove(session).unwrap_or_default();
+        let mut sockets = self.sockets();
+        let ended = sockets.by_session.remove(session).unwrap_or_default();
+        if sockets.ended.len() == REMEMBERED {
+            sockets.ended.pop_front();
+        }
+        sockets.ended.push_back(session.clone());
+        drop(sockets);
         for sink in ended.values() {
             sink.close(CloseReason::SessionEnded);
         }
@@ -71,7 +91,7 @@ impl Sessions {
         loop {
             let pause = COMPARE_EVERY.mul_f64(rand::rng().random_range(0.8..1.2));
             tokio::select! { () = sleep(pause) => {}, () = self.compare.notified() => {} }
-            let here: Vec<_> = self.sockets().keys().cloned().collect();
+            let here: Vec<_> = self.sockets().by_session.keys().cloned().collect();
             for batch in here.chunks(BATCH) {
                 // If message-api can't tell, nobody is closed: the next round will.
                 let Ok(alive) = chat.live_sessions(batch.to_vec()).await else { break };

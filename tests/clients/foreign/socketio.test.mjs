@@ -4,16 +4,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { connect } from "../lib/chatto.mjs";
-import { CLIENTS, TRANSPORTS, arrive, transportOf } from "../lib/foreign.mjs";
+import { CLIENTS, TRANSPORTS, arrive, isTurnedAway, transportOf } from "../lib/foreign.mjs";
 import { register, unique } from "../lib/people.mjs";
 import { GATEWAY_1, GATEWAY_2, PATIENCE, within } from "../lib/stack.mjs";
 
-// On polling in Node, 1.x asks for base64 and writes UTF-8 twice, as its own servers did; 2.x
-// does not, and servers can't tell them apart.
-const writesUtf8Twice = (kind, travel) => kind.endsWith("1.7.4") && travel.startsWith("polling");
+const HELLO = "Hello 👋🏽 € ü — مرحبا";
 
-const greeting = (kind, travel) =>
-  writesUtf8Twice(kind, travel) ? "Hello" : "Hello 👋🏽 € ü — مرحبا";
+// In text framing, 1.7 writes and expects UTF-8 twice, as its own servers did; 2.x does not, and
+// servers can't tell them apart. Browsers are answered in binary framing.
+const framesUtf8Twice = (kind, travel) => kind.includes("1.7.4") && travel.startsWith("polling");
+
+const greeting = (kind, travel) => (framesUtf8Twice(kind, travel) ? "Hello" : HELLO);
+
+const reply = (kind, travel) => (kind.endsWith("in a browser") ? HELLO : greeting(kind, travel));
 
 /** Waits until a client has gone over to websocket. */
 const upgraded = async (client) => {
@@ -25,6 +28,13 @@ const upgraded = async (client) => {
 };
 
 for (const kind of Object.keys(CLIENTS)) {
+  for (const travel of ["websocket", "polling"]) {
+    test(`${kind} on ${travel}: a bad token is refused in the words of 004`, async (t) => {
+      const reason = await isTurnedAway(t, kind, [travel], GATEWAY_1, "rubbish");
+      assert.equal(reason, "Invalid token");
+    });
+  }
+
   for (const [travel, transports] of Object.entries(TRANSPORTS)) {
     test(`${kind} on ${travel}: a user talks in a room`, async (t) => {
       const [old, young] = [await register("old"), await register("young")];
@@ -50,7 +60,7 @@ for (const kind of Object.keys(CLIENTS)) {
       const heard = await there.hears(text);
       assert.deepEqual([heard._id, heard.user], [ack.message._id, old.name]);
 
-      const answer = await there.says(room, `${text} back`);
+      const answer = await there.says(room, `${reply(kind, travel)} back`);
       await here.next("chat message", (message) => message._id === heard._id);
       assert.deepEqual(await here.next("chat message"), answer);
       assert.deepEqual(here.unread("chat message"), []);
@@ -61,7 +71,7 @@ for (const kind of Object.keys(CLIENTS)) {
 
     test(`${kind} on ${travel}: a guest relays in the lobby`, async (t) => {
       const content = `${greeting(kind, travel)} ${unique("relay")}`;
-      const there = await connect(t, GATEWAY_2);
+      const there = await (await connect(t, GATEWAY_2)).settles();
       const here = await arrive(t, kind, transports, GATEWAY_1);
       const isMine = (message) => message.content.startsWith(content);
 
@@ -69,7 +79,9 @@ for (const kind of Object.keys(CLIENTS)) {
       here.tells("send:message", sent);
       assert.deepEqual(await there.next("broadcast:message", isMine), sent);
 
-      const answer = { author: unique("guest"), content: `${content}!`, timestamp: 1, more: [null] };
+      const author = unique("guest");
+      const more = [null, reply(kind, travel)];
+      const answer = { author, content: `${content}!`, timestamp: 1, more };
       there.tells("send:message", answer);
       assert.deepEqual(await here.next("broadcast:message", isMine), answer);
       assert.deepEqual(here.unread("broadcast:message").filter(isMine), []);

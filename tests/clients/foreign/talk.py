@@ -41,7 +41,8 @@ async def main(gateway, transport, room, text, token=None, name=None):
     if token is None:
         await client.emit("send:message", sent)
     else:
-        tell("joined", await client.call("join room", {"roomId": room, "user": name}, timeout=PATIENCE))
+        place = {"roomId": room, "user": name}
+        tell("joined", await client.call("join room", place, timeout=PATIENCE))
         tell("said", await client.call("chat message", sent, timeout=PATIENCE))
     tell("heard", await asyncio.wait_for(answered, PATIENCE))
     await client.disconnect()

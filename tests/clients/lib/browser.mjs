@@ -1,12 +1,12 @@
-// The browser build of socket.io-client 1.2.0, as the published pages of 000 and 002 load it,
-// with as much of a browser around it as it looks for.
+// Browser builds of old socket.io-clients, with as much of a browser around them as they look
+// for. The published pages of 000 and 002 load 1.2.0.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import { WebSocket } from "ws";
 
-const BUILD = createRequire(import.meta.url).resolve("socket.io-client-1.2/socket.io.js");
+const { resolve } = createRequire(import.meta.url);
 
 /** XMLHttpRequest Level 2, in what a Socket.IO client uses of it. */
 class XMLHttpRequest {
@@ -51,6 +51,8 @@ class XMLHttpRequest {
     try {
       const request = { method: this.#method, headers: this.#headers, body, signal };
       this.#answer = await fetch(this.#url, request);
+      // From its headers some clients learn what to ask the body for.
+      this.#becomes(2);
       const bytes = await this.#answer.arrayBuffer();
       this.status = this.#answer.status;
       if (this.responseType === "arraybuffer") {
@@ -62,13 +64,17 @@ class XMLHttpRequest {
       if (signal.aborted) return;
       this.status = 0;
     }
-    this.readyState = 4;
+    this.#becomes(4);
+  }
+
+  #becomes(state) {
+    this.readyState = state;
     this.onreadystatechange?.();
   }
 }
 
-/** Its `io`, on a page of this origin. */
-export const browserClient = (origin) => {
+/** The `io` of a build, on a page of this origin. */
+export const browserClient = (build) => (origin) => {
   const { protocol, hostname, port } = new URL(origin);
   const window = {
     ArrayBuffer,
@@ -81,12 +87,12 @@ export const browserClient = (origin) => {
   window.self = window.window = window;
   // No `module`, `exports` or `define`: a page has none, so the build puts `io` on the window.
   const names = ["module", "exports", "define", "global", "document", ...Object.keys(window)];
-  const page = new Function(...names, readFileSync(BUILD, "utf8"));
-  // It looks for WebSocket on `this`, which outside of strict mode is the global object.
+  const page = new Function(...names, readFileSync(resolve(build), "utf8"));
+  // 1.2.0 looks for WebSocket on the `this` of a function, which is the global object.
   const ours = globalThis.WebSocket;
   globalThis.WebSocket = WebSocket;
   try {
-    page(...names.map((name) => window[name]));
+    page.apply(window, names.map((name) => window[name]));
   } finally {
     globalThis.WebSocket = ours;
   }

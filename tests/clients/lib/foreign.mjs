@@ -12,9 +12,13 @@ const require = createRequire(import.meta.url);
 const EVENTS = [
   "broadcast:message",
   "chat message",
+  "chatHistory",
+  "chatMessage",
   "error",
   "message history",
+  "storeUsername",
   "typing",
+  "updateUsers",
   "user joined room",
 ];
 
@@ -24,9 +28,20 @@ const inAuth = (token) => (token ? { auth: { token } } : {});
 
 /** What can be connected with, by name. `carries` makes options of a token. */
 export const CLIENTS = {
-  "socket.io-client 1.2.0 in a browser": { io: browserClient, carries: inQuery },
+  "socket.io-client 1.2.0 in a browser": {
+    io: browserClient("socket.io-client-1.2/socket.io.js"),
+    carries: inQuery,
+  },
   "socket.io-client 1.7.4": { io: () => require("socket.io-client-1"), carries: inQuery },
+  "socket.io-client 1.7.4 in a browser": {
+    io: browserClient("socket.io-client-1/dist/socket.io.js"),
+    carries: inQuery,
+  },
   "socket.io-client 2.5.0": { io: () => require("socket.io-client-2"), carries: inQuery },
+  "socket.io-client 2.5.0 in a browser": {
+    io: browserClient("socket.io-client-2/dist/socket.io.js"),
+    carries: inQuery,
+  },
   "socket.io-client 3.1.3": { io: () => require("socket.io-client-3").io, carries: inAuth },
   "socket.io-client 4.x": { io: () => require("socket.io-client").io, carries: inAuth },
 };
@@ -61,8 +76,8 @@ class Foreign extends Mailbox {
   }
 }
 
-/** Connects such a client straight to a gateway: it keeps no cookies that a front could follow. */
-export const arrive = async (t, kind, transports, url, token) => {
+// Straight to a gateway: these clients keep no cookies that a front could follow.
+const begin = (t, kind, transports, url, token) => {
   const { io, carries } = CLIENTS[kind];
   const socket = io(url)(url, {
     transports: [...transports],
@@ -71,6 +86,12 @@ export const arrive = async (t, kind, transports, url, token) => {
     ...carries(token),
   });
   t.after(() => socket.disconnect());
+  return socket;
+};
+
+/** Connects such a client. */
+export const arrive = async (t, kind, transports, url, token) => {
+  const socket = begin(t, kind, transports, url, token);
   const client = new Foreign(socket);
   const connected = new Promise((resolve, reject) => {
     socket.on("connect", resolve);
@@ -78,6 +99,18 @@ export const arrive = async (t, kind, transports, url, token) => {
   });
   await within(connected, `${kind} to connect`);
   return client;
+};
+
+/** Connects such a client, which must be refused; answers the sentence. */
+export const isTurnedAway = async (t, kind, transports, url, token) => {
+  const socket = begin(t, kind, transports, url, token);
+  const refused = new Promise((resolve) => {
+    // Before 3.x a refusal is an `error`, and a string.
+    for (const event of ["error", "connect_error"]) {
+      socket.on(event, (cause) => resolve(cause?.message ?? cause));
+    }
+  });
+  return within(refused, `${kind} to be refused`);
 };
 
 /** By what a client travels now. */

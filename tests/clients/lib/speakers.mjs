@@ -8,7 +8,11 @@ import { open } from "./plain.mjs";
 
 const same = (id) => (body) => String(body.id ?? body._id) === id;
 
-const keys = (value, expected) => assert.deepEqual(Object.keys(value).sort(), [...expected].sort());
+const keys = (value, expected) =>
+  assert.deepEqual(Object.keys(value).sort(), [...expected].sort());
+
+/** What came of one message under these names, and nobody has taken. */
+const untaken = (socket, names, fits) => names.flatMap((name) => socket.unread(name).filter(fits));
 
 const isMillis = (value) => assert.ok(Number.isSafeInteger(value) && value > 1.6e12, String(value));
 
@@ -24,7 +28,7 @@ const byRest = (person, conversation) => {
 /** 000: only the lobby. It has no events for edits and deletions. */
 const tinychat = async (t, gateway, person, conversation) => {
   assert.equal(conversation, "lobby");
-  const socket = await connect(t, gateway, person);
+  const socket = await (await connect(t, gateway, person)).settles();
   const common = ({ id, author, content }) => ({ id: String(id), author, text: content });
   const live = (message) => {
     keys(message, ["author", "content", "id", "timestamp"]);
@@ -34,12 +38,13 @@ const tinychat = async (t, gateway, person, conversation) => {
   return {
     ...byRest(person, conversation),
     says: async (text) => {
-      const answer = await person.rest("POST", "/api/v1/messages", { Author: person.name, Content: text });
+      const message = { Author: person.name, Content: text };
+      const answer = await person.rest("POST", "/api/v1/messages", message);
       assert.deepEqual(answer, { body: "Message Received" });
     },
     edits: (id, text) => person.rest("PATCH", `/api/v1/messages/${id}`, { content: text }),
     hears: async (text) => live(await socket.next("broadcast:message", (m) => m.content === text)),
-    heardAgain: (text) => socket.unread("broadcast:message").filter((m) => m.content === text),
+    heardAgain: (text) => untaken(socket, ["broadcast:message"], (m) => m.content === text),
     history: async () => {
       const { messages } = (await person.rest("GET", "/api/v1/messages")).body;
       return messages.map((message) => {
@@ -69,10 +74,17 @@ const conversations = async (t, gateway, person, conversation) => {
       assert.equal((await socket.next("posted")).status, "success");
     },
     hears: async (text) => common(await socket.hears(text)),
-    heardAgain: (text) => socket.unread("message").filter(({ message }) => message.text === text),
-    hearsEdit: async (id) => common((await socket.next("edited", ({ message }) => same(id)(message))).message),
-    hearsDeletion: async (id) =>
-      assert.deepEqual(await socket.next("deleted", (frame) => frame.url === url(id)), { url: url(id) }),
+    heardAgain: (text) => untaken(socket, ["message"], ({ message }) => message.text === text),
+    newsAgain: (id) =>
+      untaken(socket, ["edited", "deleted"], (frame) => (frame.message ?? frame).url === url(id)),
+    hearsEdit: async (id) => {
+      const { message } = await socket.next("edited", (frame) => same(id)(frame.message));
+      return common(message);
+    },
+    hearsDeletion: async (id) => {
+      const frame = await socket.next("deleted", (deleted) => deleted.url === url(id));
+      assert.deepEqual(frame, { url: url(id) });
+    },
     history: async () => (await person.reads(conversation)).map(common),
   };
 };
@@ -91,10 +103,13 @@ const chatto = async (t, gateway, person, conversation) => {
     ...byRest(person, conversation),
     says: (text) => socket.says(conversation, text, { user: person.name }),
     hears: async (text) => common(await socket.hears(text)),
-    heardAgain: (text) => socket.unread("chat message").filter((m) => m.text === text),
+    heardAgain: (text) => untaken(socket, ["chat message"], (m) => m.text === text),
+    newsAgain: (id) => untaken(socket, ["message edited", "message deleted"], same(id)),
     hearsEdit: async (id) => common(await socket.next("message edited", same(id))),
-    hearsDeletion: async (id) =>
-      assert.deepEqual(await socket.next("message deleted", same(id)), { _id: id, room: conversation }),
+    hearsDeletion: async (id) => {
+      const deleted = await socket.next("message deleted", same(id));
+      assert.deepEqual(deleted, { _id: id, room: conversation });
+    },
     history: async () => {
       const late = await connect(t, gateway, person);
       const rows = await late.joins(conversation);
@@ -105,8 +120,10 @@ const chatto = async (t, gateway, person, conversation) => {
 };
 
 /** A connection of 003. */
-export const messengerSocket = (t, gateway, person) =>
-  connect(t, `${gateway}/chat`, person, { path: "/ws" });
+export const messengerSocket = async (t, gateway, person) => {
+  const socket = await connect(t, `${gateway}/chat`, person, { path: "/ws" });
+  return socket.settles();
+};
 
 const CHAT = ["created_at", "has_read", "id", "media", "mediaIds", "message"];
 const PEERS = ["recipient", "recipientUsername", "sender", "senderUsername"];
@@ -130,10 +147,19 @@ const messenger = async (t, gateway, person, peer) => {
       const ack = await socket.ask("edit-chat", { id: Number(id), message: text });
       assert.notEqual(ack.success, false, JSON.stringify(ack));
     },
-    deletes: async (id) => assert.deepEqual(await socket.ask("delete-chat", { id: Number(id) }), {}),
-    hears: async (text) => common((await socket.next("chat", ({ chat }) => chat.message === text)).chat),
-    heardAgain: (text) => socket.unread("chat").filter(({ chat }) => chat.message === text),
-    hearsEdit: async (id) => common((await socket.next("edit-chat", ({ chat }) => same(id)(chat))).chat),
+    deletes: async (id) =>
+      assert.deepEqual(await socket.ask("delete-chat", { id: Number(id) }), {}),
+    hears: async (text) => {
+      const { chat } = await socket.next("chat", (body) => body.chat.message === text);
+      return common(chat);
+    },
+    heardAgain: (text) => untaken(socket, ["chat"], ({ chat }) => chat.message === text),
+    newsAgain: (id) =>
+      untaken(socket, ["edit-chat", "delete-chat"], (body) => same(id)(body.chat ?? body)),
+    hearsEdit: async (id) => {
+      const { chat } = await socket.next("edit-chat", (body) => same(id)(body.chat));
+      return common(chat);
+    },
     hearsDeletion: async (id) =>
       assert.deepEqual(await socket.next("delete-chat", same(id)), { id: Number(id) }),
     history: async () => {
@@ -174,7 +200,7 @@ const oneToOne = async (t, gateway, person, peer) => {
       keys(message, ["createdAt", "id", "msg", "username"]);
       return common(message);
     },
-    heardAgain: (text) => socket.unread("chatMessage").filter(({ msg }) => msg === text),
+    heardAgain: (text) => untaken(socket, ["chatMessage"], ({ msg }) => msg === text),
     history,
   };
 };

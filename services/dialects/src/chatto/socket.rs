@@ -59,13 +59,7 @@ impl Leg for ChattoLeg {
         let news = client.ports.feed.listen(Topic::Everyone, client.listener(&Chatto)).await?;
         // At most 2 `typing` a second from one socket; more are not worth telling.
         let typing = Pace::new(2, Duration::from_secs(1));
-        Ok(Box::new(ChattoSocket {
-            client,
-            rooms: HashMap::new(),
-            guest: None,
-            typing,
-            _news: news,
-        }))
+        Ok(Box::new(ChattoSocket { client, rooms: HashMap::new(), typing, _news: news }))
     }
 }
 
@@ -78,8 +72,6 @@ struct Joined {
 struct ChattoSocket {
     client: Client,
     rooms: HashMap<ConversationId, Joined>,
-    /// The guest whose name was checked last.
-    guest: Option<Caller>,
     typing: Pace,
     _news: Follow,
 }
@@ -120,12 +112,13 @@ impl ChattoSocket {
         // Nothing comes after what has not happened yet.
         let since = join.since.map(|since| since.min(conversation.head));
         // Joining again starts over: history, then what comes after it.
-        let before = self.rooms.remove(&room);
+        // What was followed before falls silent before the history is read.
+        let before = self.rooms.remove(&room).map(|joined| joined.who);
         let follow = self.catch_up_and_follow(&who, room, since).await;
         if let Some(before) = before
-            && (follow.is_err() || !before.who.name().same_as(who.name()))
+            && (follow.is_err() || !before.name().same_as(who.name()))
         {
-            ports.feed.leave(room, &before.who, self.client.key);
+            ports.feed.leave(room, &before, self.client.key);
         }
         let follow = follow?;
         ports.feed.enter(room, &who, self.client.key);
@@ -240,7 +233,7 @@ impl ChattoSocket {
     }
 
     /// Who this socket is: its session's user, or a guest by the payload's name.
-    async fn caller(&mut self, claimed: Option<&Username>) -> Result<Caller> {
+    async fn caller(&self, claimed: Option<&Username>) -> Result<Caller> {
         if let Some(user) = self.client.user() {
             same_user(&user, claimed)?;
             return Ok(user);
@@ -251,14 +244,8 @@ impl ChattoSocket {
         let name = claimed.ok_or_else(|| {
             ChatError::invalid_payload("`user` is missing: a guest goes by the name given there")
         })?;
-        match &self.guest {
-            Some(guest) if guest.name() == name => Ok(guest.clone()),
-            _ => {
-                let guest = self.client.ports.chat.admit_guest(name.clone()).await?;
-                self.guest = Some(guest.clone());
-                Ok(guest)
-            }
-        }
+        // Asked each time: somebody may have registered the name since.
+        self.client.ports.chat.admit_guest(name.clone()).await
     }
 }
 

@@ -198,7 +198,7 @@ pub fn same_user(caller: &Caller, claimed: Option<&Username>) -> Result<()> {
     match claimed {
         Some(name) if !name.same_as(caller.name()) => Err(ChatError::new(
             Code::IdentityMismatch,
-            format!("`user` is not who you are logged in as: {}", caller.name()),
+            format!("`user` is not the name that you go by here: {}", caller.name()),
         )),
         _ => Ok(()),
     }

@@ -56,7 +56,7 @@ async fn upgrade(
     };
     match admit(&ports, &id, wanted, &headers).await {
         Ok((session, start)) => live::bounded(upgrade).on_upgrade(move |socket| {
-            live::serve(socket, text, |outbox, incoming| {
+            live::serve(socket, ports.limits, text, |outbox, incoming| {
                 serve(outbox, incoming, ports, session, start)
             })
         }),

@@ -130,6 +130,9 @@ impl Completing {
 
     async fn address(&self, name: &'static str, frame: &Frame) -> Result<()> {
         let line: Line = read(frame)?;
+        if frame.name == LINE && self.peers.has_sent(line.id()) {
+            return Ok(());
+        }
         let me = &self.peers.me().name;
         let chat = if line.sender() == me.as_str() {
             let peer = self.peers.peer_in(line.conversation()).await?;

@@ -1,5 +1,6 @@
 //! 003 messenger: direct messages, read receipts, presence, files. See `README.md` beside this file.
 
+pub mod asks;
 mod ear;
 mod peers;
 pub mod plain;

@@ -1,17 +1,20 @@
 //! Who is on the other side of a user's directs, as one socket has learnt it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chat_core::{
-    Caller, Chat, ChatError, Code, Conversation, ConversationId, ConversationKind, Result, User,
-    Username, chat::DIRECTS_MAX, model::Peer,
+    Caller, Chat, ChatError, Code, Conversation, ConversationId, ConversationKind, MessageId,
+    Result, User, Username, chat::DIRECTS_MAX, model::Peer,
 };
 
 /// Directs that are remembered; then it starts over.
 const MOST: usize = 1_000;
+
+/// Sent chats that are remembered: those of whom a repair may tell again.
+const SENT: usize = 256;
 
 /// The directs that a socket has to do with.
 pub(super) struct Peers {
@@ -24,6 +27,8 @@ pub(super) struct Peers {
 struct Known {
     directs: HashMap<String, ConversationId>,
     names: HashMap<ConversationId, Username>,
+    /// What this socket has sent, the newest last.
+    sent: VecDeque<MessageId>,
 }
 
 impl Peers {
@@ -86,6 +91,20 @@ impl Peers {
         self.learn(&direct)
     }
 
+    /// This socket has sent a chat, and knows it from the acknowledgement.
+    pub(super) fn sent(&self, id: MessageId) {
+        let mut known = self.known();
+        if known.sent.len() == SENT {
+            known.sent.pop_front();
+        }
+        known.sent.push_back(id);
+    }
+
+    /// Is it one that this socket has sent? After a repair nothing else tells.
+    pub(super) fn has_sent(&self, id: MessageId) -> bool {
+        self.known().sent.contains(&id)
+    }
+
     /// Somebody has deleted their account: no direct with them can be begun any more.
     pub(super) fn forget(&self, user: &str) {
         self.known().directs.remove(&user.to_ascii_lowercase());
@@ -98,7 +117,8 @@ impl Peers {
         let peer = if peers[0].id == self.me.id { &peers[1] } else { &peers[0] };
         let mut known = self.known();
         if known.names.len() >= MOST {
-            *known = Known::default();
+            known.names.clear();
+            known.directs.clear();
         }
         known.names.insert(direct.id, peer.name.clone());
         Ok(peer.name.clone())

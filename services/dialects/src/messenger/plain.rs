@@ -55,7 +55,9 @@ async fn upgrade(
         Err(error) => return refusal(&error),
     };
     live::bounded(upgrade).on_upgrade(move |socket| {
-        live::serve(socket, text, |outbox, incoming| talk(outbox, incoming, ports, session))
+        live::serve(socket, ports.limits, text, |outbox, incoming| {
+            talk(outbox, incoming, ports, session)
+        })
     })
 }
 

@@ -13,13 +13,11 @@ use chat_core::{
 use serde_json::Value;
 
 use super::{
+    asks::{FetchChats, FetchUsers, Send, chat_of, edit_of, user_of},
     ear,
     peers::Peers,
     render::Messenger,
-    wire::{
-        Chats, FetchChats, FetchUsers, Line, Nothing, OneChat, Send, UnreadCount, UserRow, Users,
-        ack, chat_of, edit_of, user_of,
-    },
+    wire::{Chats, Line, Nothing, OneChat, UnreadCount, UserRow, Users, ack},
 };
 use crate::socket::{Client, Conversing, Leg};
 
@@ -145,10 +143,11 @@ impl MessengerSocket {
         let page = self.client.ports.chat.users(fetch.after, fetch.limit).await?;
         let (me, roster) = (self.peers.me(), self.client.ports.feed.roster());
         let others = page.users.iter().filter(|user| user.id != me.id);
-        let row = |user: &'_ chat_core::User| roster.is_online(user.id);
-        let users = others
-            .map(|user| UserRow { username: user.name.as_str(), is_online: row(user) })
-            .collect();
+        let rows = others.map(|user| UserRow {
+            username: user.name.as_str(),
+            is_online: roster.is_online(user.id),
+        });
+        let users = rows.collect();
         ack(&Users { users, next: page.next.as_ref().map(Username::as_str) })
     }
 
@@ -183,6 +182,7 @@ impl MessengerSocket {
         };
         let chat = &self.client.ports.chat;
         let sent = chat.post(&self.peers.caller(), new, Some(self.client.key)).await?;
+        self.peers.sent(sent.id);
         self.one(&sent, &peer)
     }
 

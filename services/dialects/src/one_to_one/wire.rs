@@ -111,7 +111,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// `{"user"}` or `{"id"}`, `offset?`, `pagination?`.
+    /// `{"user"}` or `{"id"}`, which counts if both are there; `offset?`, `pagination?`.
     pub fn parse(payload: &Value) -> Result<Self> {
         let fields = Fields::of(payload)?;
         let object = payload.as_object().map_or_else(Map::new, Clone::clone);
@@ -123,12 +123,7 @@ impl Ask {
             .get("pagination")
             .is_some_and(|pagination| !pagination.is_null() && *pagination != Value::Bool(false));
         let oldest_first = id.is_none() && !is_page;
-        let peer = match (name, id) {
-            (Some(_), Some(_)) => {
-                return Err(ChatError::invalid_payload("give `user` or `id`, not both"));
-            }
-            (name, id) => name.map(Peer::Name).or(id.map(Peer::Id)),
-        };
+        let peer = id.map(Peer::Id).or(name.map(Peer::Name));
         Ok(Self { peer, offset: offset(object.get("offset"))?, oldest_first })
     }
 }
@@ -203,7 +198,6 @@ mod tests {
             json!("bob"),
             json!({"user": 7}),
             json!({"id": [7]}),
-            json!({"user": "bob", "id": 7}),
             json!({"user": "bob", "offset": -1}),
             json!({"user": "bob", "offset": "10"}),
         ] {

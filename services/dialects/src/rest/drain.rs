@@ -13,8 +13,8 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::Mutex;
 
-/// The most that is read only to be thrown away.
-const MOST: usize = 16 * 1024 * 1024;
+/// The most that is read only to be thrown away: more than the largest upload.
+const MOST: usize = 48 * 1024 * 1024;
 
 /// Answers only once the request has been read, or as much of it as anybody may send.
 pub(crate) async fn read_the_rest(request: Request, next: Next) -> Response {

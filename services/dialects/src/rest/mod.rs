@@ -53,6 +53,8 @@ pub struct RestState {
     pub session_ttl: Duration,
     /// Are guests let in?
     pub guests: bool,
+    /// Most messages that 000 lists at once.
+    pub lobby_max: u32,
 }
 
 /// Every REST route of every dialect, with its OpenAPI document: what is documented is what is

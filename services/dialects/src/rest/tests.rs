@@ -126,6 +126,7 @@ fn app() -> OpenApiRouter {
         secure_cookies: true,
         session_ttl: Duration::from_secs(3_600),
         guests: true,
+        lobby_max: 1_000,
     };
     router(state)
 }
@@ -255,6 +256,8 @@ fn the_document_has_each_canonical_path_once() {
             "/api/register",
             "/api/rooms",
             "/api/upload/files",
+            "/api/v1/messages",
+            "/api/v1/messages/{id}",
             "/api/verify",
             "/auth/register",
             "/login",

@@ -11,7 +11,6 @@ use axum::{
 };
 use chat_core::{
     Caller, ChatError, Code, ConversationId, Message, MessageId, Result, User, Username, Via,
-    chat::HISTORY_MAX,
     clock,
     model::{NewMessage, Span},
 };
@@ -35,7 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<RestState> {
     get, path = "/api/v1/messages", tag = "tinychat", operation_id = "tinychat_list",
     params(
         ("limit" = Option<u32>, Query, minimum = 1,
-         description = "how many of the newest; 1,000 if absent, more is cut to that"),
+         description = "how many of the newest; as many as the setting LOBBY_MAX says (1,000) if absent, and at most"),
         ("before" = Option<u64>, Query, description = "only those before the message of this id"),
     ),
     responses(
@@ -58,7 +57,7 @@ async fn read(
     headers: &HeaderMap,
     mut params: Params,
 ) -> Result<(Vec<Message>, i64)> {
-    let limit = params.count("limit", HISTORY_MAX, HISTORY_MAX)?;
+    let limit = params.count("limit", state.lobby_max, state.lobby_max)?;
     let span = params.take("before").map_or(Ok(Span::Newest), |raw| before(&raw))?;
     let reader = match user(state, headers).await? {
         Some(user) => Caller::User(user),

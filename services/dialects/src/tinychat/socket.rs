@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chat_core::{ChatError, Code, ConversationId, Fleeting, Follow, Result, Topic};
 use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::sleep};
 
 use super::{render::Tinychat, wire::Submission};
 use crate::{
@@ -19,6 +20,9 @@ const RELAYED_MAX: usize = 16 * 1024;
 
 /// Most messages that one socket may have relayed in a second: each goes to every socket there is.
 const RELAYED_PER_SECOND: u32 = 500;
+
+/// How long to wait before the lobby is asked for again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// 000's socket leg.
 #[derive(Clone, Copy, Debug)]
@@ -41,16 +45,64 @@ impl Leg for TinychatLeg {
     async fn open(&self, client: Client) -> Result<Box<dyn Conversing>> {
         let feed = &client.ports.feed;
         let relay = feed.listen(Topic::Relay, client.listener(&Tinychat)).await?;
-        let lobby = feed.follow(ConversationId::LOBBY, None, client.listener(&Tinychat)).await?;
+        let lobby = Lobby::follow(&client).await;
         let pace = Pace::new(RELAYED_PER_SECOND, Duration::from_secs(1));
-        Ok(Box::new(TinychatSocket { client, pace, _heard: [relay, lobby] }))
+        Ok(Box::new(TinychatSocket { client, pace, _relay: relay, _lobby: lobby }))
+    }
+}
+
+/// What other protocols say in the lobby, until this is dropped. The relay needs nobody but the
+/// gateways, so a socket that comes while message-api is away hears that at once, and this as soon
+/// as it can be had.
+enum Lobby {
+    Heard { _follow: Follow },
+    Awaited(JoinHandle<()>),
+}
+
+impl Lobby {
+    async fn follow(client: &Client) -> Self {
+        match follow_lobby(client).await {
+            Ok(follow) => Self::Heard { _follow: follow },
+            Err(_) => Self::Awaited(client.ports.tasks.spawn(keep_trying(client.clone()))),
+        }
+    }
+}
+
+impl Drop for Lobby {
+    fn drop(&mut self) {
+        if let Self::Awaited(task) = self {
+            task.abort();
+        }
+    }
+}
+
+async fn follow_lobby(client: &Client) -> Result<Follow> {
+    let listener = client.listener(&Tinychat);
+    client.ports.feed.follow(ConversationId::LOBBY, None, listener).await
+}
+
+/// Ends with its socket, or when the process stops.
+async fn keep_trying(client: Client) {
+    let tasks = client.ports.tasks.clone();
+    let trying = async {
+        loop {
+            sleep(RETRY).await;
+            if let Ok(follow) = follow_lobby(&client).await {
+                break follow;
+            }
+        }
+    };
+    tokio::select! {
+        () = tasks.begun() => {}
+        _follow = trying => tasks.begun().await,
     }
 }
 
 struct TinychatSocket {
     client: Client,
     pace: Pace,
-    _heard: [Follow; 2],
+    _relay: Follow,
+    _lobby: Lobby,
 }
 
 #[async_trait]

@@ -3,9 +3,11 @@
 //! 1. The account is looked up: without MySQL nothing happens.
 //! 2. All its sessions end: without Redis nothing happens.
 //! 3. The row is marked as deleted and its password erased: from here on it is deleted.
-//! 4. Sessions that began between 2 and 3 end. Who logs in after that is refused, because
-//!    logging in looks at the account again once the session has begun (accounts.rs); so no
-//!    session outlives its account, even if Redis goes away before 4.
+//! 4. Sessions that began between 2 and 3 end. Who logs in later is refused, because logging in
+//!    looks at the account again once the session has begun (accounts.rs).
+//!
+//! Should Redis go away just before 4, a session that began in that moment stays until it expires;
+//! it is of no use, since every verb that takes a caller looks the caller up.
 //!
 //! If it stops between 2 and 3, the user is logged out and has everything still.
 

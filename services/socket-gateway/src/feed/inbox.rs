@@ -26,6 +26,8 @@ pub(super) struct Inbox {
 struct State {
     /// Where each direct stood when it was last looked at; directs that sleep have only this.
     seen: HashMap<ConversationId, Seq>,
+    /// From the first look on, a direct that was not there before has begun since.
+    was_looked_at: bool,
     /// Are these all? If not, where others begin is not known.
     is_complete: bool,
     awake: HashMap<ConversationId, Arc<Hub>>,
@@ -55,7 +57,7 @@ impl Inbox {
     /// Looks at how far all the directs have come. Answers the hubs where something is missing.
     pub(super) fn look(&self, directs: &[Conversation]) -> Vec<Arc<Hub>> {
         let mut state = self.state();
-        let is_first = state.seen.is_empty() && state.awake.is_empty();
+        let is_first = !std::mem::replace(&mut state.was_looked_at, true);
         state.is_complete |= directs.len() < DIRECTS_MAX as usize;
         let mut behind = Vec::new();
         for direct in directs {
@@ -216,6 +218,17 @@ mod tests {
         behind[1].offer(change(8, 1));
         assert_eq!(heard(&ear), [6, 1]);
         assert!(inbox.look(&[direct(7, 6), direct(8, 1)]).is_empty());
+    }
+
+    #[test]
+    fn the_first_direct_of_all_may_begin_while_the_topic_is_lost() {
+        let inbox = Inbox::new(&user(1));
+        inbox.look(&[]);
+        let ear = joined(&inbox, 1);
+        let behind = inbox.look(&[direct(7, 1)]);
+        assert_eq!(behind.len(), 1);
+        behind[0].offer(change(7, 1));
+        assert_eq!(heard(&ear), [1]);
     }
 
     #[test]

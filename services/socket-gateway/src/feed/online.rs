@@ -1,6 +1,8 @@
 //! The roster: who is online on any gateway. Events keep it; a comparison with Redis now and then
 //! mends what events were lost.
 
+use std::collections::HashSet;
+
 use chat_core::{Event, Fleeting, User};
 
 use super::{Crowds, GatewayFeed, crowd::Rendered};
@@ -31,7 +33,8 @@ impl GatewayFeed {
         let mut crowds = self.crowds();
         let here = self.roster.users();
         let came = online.iter().filter(|user| !self.roster.is_online(user.id));
-        let gone = here.iter().filter(|user| !online.iter().any(|other| other.id == user.id));
+        let there: HashSet<_> = online.iter().map(|user| user.id).collect();
+        let gone = here.iter().filter(|user| !there.contains(&user.id));
         let differences: Vec<_> = came
             .cloned()
             .map(Fleeting::Online)

@@ -8,12 +8,13 @@ use std::{
 
 use chat_core::{ChatError, Code, Session, SocketKey};
 use serde_json::Value;
-use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
+use socketioxide::extract::{AckSender, Event, SocketRef};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Mount, Stranger,
-    inbox::{Delivery, Inbox, Meta},
+    inbox::{Delivery, Inbox, Packet},
 };
 
 /// What a socket brings from its handshake to its task.
@@ -22,6 +23,7 @@ pub(super) struct Seat {
     pub session: Option<Session>,
     pub inbox: Inbox,
     pub gone: CancellationToken,
+    pub _place: OwnedSemaphorePermit,
 }
 
 /// Left by [`admit`] for [`super::task::begin`].
@@ -51,13 +53,16 @@ impl From<ChatError> for Refusal {
 pub(super) async fn admit(
     mount: Mount,
     socket: SocketRef,
-    auth: Option<Value>,
+    auth: Result<Value, String>,
     stranger: Stranger,
 ) -> Result<(), Refusal> {
     if mount.shutdown.is_begun() {
         return Err(Refusal("this replica stops, try another".to_owned()));
     }
-    let session = match session(&mount, &socket, auth.as_ref()).await {
+    let Some(place) = mount.connections.place() else {
+        return Err(Refusal("this replica is full, try another".to_owned()));
+    };
+    let session = match session(&mount, &socket, &auth).await {
         Err(error) if stranger == Stranger::ToldInside && error.code().http() == 401 => None,
         session => session?,
     };
@@ -72,32 +77,19 @@ pub(super) async fn admit(
     let (outbox, inbox) = super::inbox::pair();
     let gone = CancellationToken::new();
     let key = mount.ports.keys.next();
-    let seat = Seat { key, session, inbox, gone: gone.clone() };
+    let seat = Seat { key, session, inbox, gone: gone.clone(), _place: place };
     socket.extensions.insert(Seated(Arc::new(Mutex::new(Some(seat)))));
+    let event_max = mount.ports.limits.event_max();
     socket.on_fallback(
-        move |socket: SocketRef,
-              Event(event): Event,
-              TryData(payload): TryData<Value>,
-              meta: Meta,
-              ack: AckSender| {
+        move |socket: SocketRef, Event(event): Event, packet: Packet, ack: AckSender| {
             // Runs in the read loop, in the order in which the events came.
-            // 002's pages send `typing` and `doneTyping` with nothing beside the name.
-            let payload = match payload {
-                Err(_) if meta.is_bare => Ok(Value::Null),
-                payload => payload.map_err(|cause| cause.to_string()),
-            };
-            outbox.put(
-                &socket,
-                Delivery { event, payload, ack, wants_ack: meta.wants_ack },
-                meta.size,
-            );
+            let text = (packet.text.len() <= event_max).then_some(packet.text);
+            outbox.put(&socket, Delivery { event, text, ack, wants_ack: packet.wants_ack });
             async {}
         },
     );
-    let connections = mount.connections;
-    socket.on_disconnect(move |socket: SocketRef| {
+    socket.on_disconnect(move || {
         gone.cancel();
-        connections.forget(&socket.id.to_string());
         async {}
     });
     Ok(())
@@ -107,22 +99,26 @@ pub(super) async fn admit(
 async fn session(
     mount: &Mount,
     socket: &SocketRef,
-    auth: Option<&Value>,
+    auth: &Result<Value, String>,
 ) -> Result<Option<Session>, ChatError> {
     let request = socket.req_parts();
+    let auth =
+        auth.as_ref().map_err(|_| ChatError::new(Code::InvalidToken, "`auth` is not JSON"))?;
     let token = token(auth, request.uri.query())?;
     dialects::handshake::session(&mount.ports, token, &request.headers).await
 }
 
 /// `auth: {token}`, or `?token=` for clients whose version has no `auth`. Empty means none.
-fn token<'a>(
-    auth: Option<&'a Value>,
-    query: Option<&'a str>,
-) -> Result<Option<&'a str>, ChatError> {
-    let given = auth.and_then(|auth| auth.get("token")).filter(|token| !token.is_null());
+fn token<'a>(auth: &'a Value, query: Option<&'a str>) -> Result<Option<&'a str>, ChatError> {
+    let refusal = |what| Err(ChatError::new(Code::InvalidToken, what));
+    let given = match auth {
+        Value::Null => None,
+        Value::Object(auth) => auth.get("token").filter(|token| !token.is_null()),
+        _ => return refusal("`auth` must be an object"),
+    };
     let token = match given {
         Some(Value::String(token)) => Some(token.as_str()),
-        Some(_) => return Err(ChatError::new(Code::InvalidToken, "`token` must be a string")),
+        Some(_) => return refusal("`token` must be a string"),
         None => {
             query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("token=")))
         }
@@ -139,17 +135,15 @@ mod tests {
     #[test]
     fn the_token_comes_in_auth_or_else_in_the_query() {
         let of = |auth: Value, query| {
-            token(Some(&auth), query)
-                .map(|token| token.map(str::to_owned))
-                .map_err(|error| error.code())
+            token(&auth, query).map(|token| token.map(str::to_owned)).map_err(|error| error.code())
         };
         assert_eq!(of(json!({"token": "a.b.c"}), Some("token=x")), Ok(Some("a.b.c".to_owned())));
         assert_eq!(of(json!({}), Some("EIO=3&token=a.b.c")), Ok(Some("a.b.c".to_owned())));
-        for none in
-            [json!(null), json!({}), json!({"token": ""}), json!({"token": null}), json!([1])]
-        {
+        for none in [json!(null), json!({}), json!({"token": ""}), json!({"token": null})] {
             assert_eq!(of(none, Some("EIO=4")), Ok(None));
         }
-        assert_eq!(of(json!({"token": 7}), None), Err(Code::InvalidToken));
+        for bad in [json!({"token": 7}), json!([1]), json!("a.b.c"), json!(5)] {
+            assert_eq!(of(bad, None), Err(Code::InvalidToken));
+        }
     }
 }

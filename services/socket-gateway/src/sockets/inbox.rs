@@ -17,6 +17,7 @@ use socketioxide::{
     handler::FromMessageParts,
     socket::Socket,
 };
+use socketioxide_core::Str;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::task::reply;
@@ -27,27 +28,35 @@ const EVENTS: usize = 2_048;
 /// Bytes of one socket's events that may wait.
 const BYTES: usize = 8 * 1024 * 1024;
 
-/// One event, as it came.
+/// One event, as it came: text, which takes little; it is parsed when its turn comes.
 pub(super) struct Delivery {
     pub event: String,
-    /// The payload, or why it is none.
-    pub payload: Result<Value, String>,
+    /// `["event", payload]`, or `None` where that is too large to be read.
+    pub text: Option<Str>,
     pub ack: AckSender,
     pub wants_ack: bool,
 }
 
-/// What the library's own extractors do not tell.
-pub(super) struct Meta {
-    pub wants_ack: bool,
-    pub size: usize,
-    /// The event has a name and nothing else.
-    pub is_bare: bool,
+impl Delivery {
+    /// The payload; `null` where there is none.
+    pub(super) fn payload(&self) -> Result<Value, ChatError> {
+        let Some(text) = &self.text else {
+            return Err(ChatError::new(Code::PayloadTooLarge, "the event is too large"));
+        };
+        let parts: Vec<Value> = serde_json::from_str(text).map_err(|cause| {
+            ChatError::invalid_payload(format!("the payload is not JSON: {cause}"))
+        })?;
+        Ok(parts.into_iter().nth(1).unwrap_or_default())
+    }
 }
 
-/// Longest packet that is looked at to see whether it is a bare name.
-const BARE_MAX: usize = 128;
+/// The packet itself, which the library's own extractors would parse at once.
+pub(super) struct Packet {
+    pub text: Str,
+    pub wants_ack: bool,
+}
 
-impl FromMessageParts<LocalAdapter> for Meta {
+impl FromMessageParts<LocalAdapter> for Packet {
     type Error = Infallible;
 
     fn from_message_parts(
@@ -55,9 +64,8 @@ impl FromMessageParts<LocalAdapter> for Meta {
         packet: &mut socketioxide_core::Value,
         ack: &Option<i64>,
     ) -> Result<Self, Infallible> {
-        let text = packet.as_str().map_or("", |text| &**text);
-        let is_bare = text.len() <= BARE_MAX && serde_json::from_str::<(String,)>(text).is_ok();
-        Ok(Self { wants_ack: ack.is_some(), size: text.len(), is_bare })
+        let text = packet.as_str().cloned().unwrap_or_default();
+        Ok(Self { text, wants_ack: ack.is_some() })
     }
 }
 
@@ -82,7 +90,8 @@ pub(super) fn pair() -> (Outbox, Inbox) {
 
 impl Outbox {
     /// Puts an event into the queue, or tells the socket at once that it floods.
-    pub(super) fn put(&self, socket: &SocketRef, delivery: Delivery, size: usize) {
+    pub(super) fn put(&self, socket: &SocketRef, delivery: Delivery) {
+        let size = delivery.text.as_ref().map_or(0, |text| text.len());
         metrics::counter!("switchboard_events_in_total").increment(1);
         let waiting = self.bytes.fetch_add(size, Ordering::Relaxed);
         let refused = if waiting > 0 && waiting + size > BYTES {
@@ -94,7 +103,7 @@ impl Outbox {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
             metrics::counter!("switchboard_events_refused_total").increment(1);
             let error = ChatError::new(Code::RateLimited, "too many events at once, slow down");
-            reply(socket, delivery, Err(error));
+            let _ = reply(socket, delivery, Err(error));
         }
     }
 }

@@ -131,7 +131,8 @@ fn open(io: &SocketIo, namespace: &'static str, mount: Mount, stranger: Stranger
         let mount = mount.clone();
         move |socket: SocketRef, TryData(auth): TryData<Value>| {
             let mount = mount.clone();
-            async move { handshake::admit(mount, socket, auth.ok(), stranger).await }
+            let auth = auth.map_err(|cause| cause.to_string());
+            async move { handshake::admit(mount, socket, auth, stranger).await }
         }
     };
     let begin = move |socket: SocketRef| {

@@ -1,6 +1,12 @@
 //! Hop 10 of 10, last step: finished frames go out to one socket. From `dialects/…/render.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chat_core::{CloseReason, Frame, Sink, process::Shutdown};
 use socketioxide::{SendError, SocketError, TransportType, extract::SocketRef};
@@ -16,6 +22,7 @@ pub(super) struct SocketSink {
     pub socket: SocketRef,
     pub connections: Arc<Connections>,
     pub shutdown: Shutdown,
+    pub is_closing: AtomicBool,
 }
 
 impl Sink for SocketSink {
@@ -38,6 +45,9 @@ impl Sink for SocketSink {
     }
 
     fn close(&self, reason: CloseReason) {
+        if self.is_closing.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let reason_name = reason.as_str();
         metrics::counter!("switchboard_closed_total", "reason" => reason_name).increment(1);
         let switch = self.switch();

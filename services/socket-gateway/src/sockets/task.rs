@@ -1,11 +1,12 @@
 //! One task a socket: takes events in order, asks the dialect that they belong to, acknowledges.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, atomic::AtomicBool};
 
-use chat_core::{ChatError, Code, Follow, Result, Sink};
+use chat_core::{ChatError, CloseReason, Code, Follow, Result, Sink};
 use dialects::socket::{Client, Conversing, Leg};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
-use socketioxide::extract::SocketRef;
+use socketioxide::{SendError, extract::SocketRef};
 
 use super::{
     Mount,
@@ -36,6 +37,7 @@ async fn live(mount: Mount, socket: SocketRef, mut seat: Seat) {
         socket: socket.clone(),
         connections: Arc::clone(&mount.connections),
         shutdown: mount.shutdown.clone(),
+        is_closing: AtomicBool::new(false),
     });
     let bind = |session| mount.ports.feed.bind(session, seat.key, Arc::clone(&sink));
     let _bound: Option<Follow> = seat.session.as_ref().map(bind);
@@ -49,64 +51,69 @@ async fn live(mount: Mount, socket: SocketRef, mut seat: Seat) {
             delivery = seat.inbox.next() => delivery,
         };
         let Some(delivery) = delivery else { break };
-        handle(&socket, &mut sides, delivery).await;
+        handle(&socket, &*client.sink, &mut sides, delivery).await;
     }
     // What it had sent before it went still counts.
     while let Some(delivery) = seat.inbox.next_now() {
-        handle(&socket, &mut sides, delivery).await;
+        handle(&socket, &*client.sink, &mut sides, delivery).await;
     }
     for (_, side) in &mut sides {
         side.close().await;
     }
 }
 
+/// All at once, so that what one has to ask first does not keep another from hearing. Where one
+/// can't begin, the socket is sent away, to come back when it can.
 async fn open(mount: &Mount, client: &Client) -> Vec<Side> {
-    let mut sides = Vec::with_capacity(mount.legs.len());
-    for leg in mount.legs.iter() {
-        match leg.open(client.clone()).await {
-            Ok(side) => sides.push((Arc::clone(leg), side)),
-            Err(error) => tracing::warn!(protocol = leg.protocol(), %error, "could not begin"),
+    let opening = mount.legs.iter().map(async |leg| match leg.open(client.clone()).await {
+        Ok(side) => Some((Arc::clone(leg), side)),
+        Err(error) => {
+            tracing::debug!(protocol = leg.protocol(), %error, "a socket could not begin");
+            client.sink.close(CloseReason::Draining);
+            None
         }
+    });
+    join_all(opening).await.into_iter().flatten().collect()
+}
+
+/// Handles one event. A socket that can't take its answer is closed: it would wait for ever.
+async fn handle(socket: &SocketRef, sink: &dyn Sink, sides: &mut [Side], delivery: Delivery) {
+    let answer = ask(sides, &delivery).await;
+    if let Err(error) = &answer {
+        tracing::info!(event = shown(&delivery.event), code = %error.code(), "refused an event");
     }
-    sides
+    if reply(socket, delivery, answer).is_err() && socket.connected() {
+        sink.close(CloseReason::SlowReader);
+    }
 }
 
-async fn handle(socket: &SocketRef, sides: &mut [Side], mut delivery: Delivery) {
-    let payload = std::mem::replace(&mut delivery.payload, Ok(Value::Null));
-    let answer = ask(sides, &delivery.event, payload).await;
-    reply(socket, delivery, answer);
-}
-
-async fn ask(
-    sides: &mut [Side],
-    event: &str,
-    payload: std::result::Result<Value, String>,
-) -> Result<Value> {
-    let payload = payload.map_err(|cause| {
-        ChatError::invalid_payload(format!("the payload is missing or not JSON: {cause}"))
-    })?;
+async fn ask(sides: &mut [Side], delivery: &Delivery) -> Result<Value> {
+    let (event, payload) = (&*delivery.event, delivery.payload()?);
     match sides.iter_mut().find(|(leg, _)| leg.knows(event, &payload)) {
         Some((_, side)) => side.handle(event, payload).await,
         None => Err(ChatError::new(Code::UnknownEvent, "no enabled protocol has such an event")),
     }
 }
 
+/// As much of an event's name as is worth telling.
+fn shown(event: &str) -> &str {
+    event.char_indices().nth(NAME_MAX).map_or(event, |(end, _)| &event[..end])
+}
+
 /// Acknowledges, where the client asked for it; otherwise sends a refusal as an `error` event.
-pub(super) fn reply(socket: &SocketRef, delivery: Delivery, answer: Result<Value>) {
-    let sent = match answer {
+pub(super) fn reply(
+    socket: &SocketRef,
+    delivery: Delivery,
+    answer: Result<Value>,
+) -> std::result::Result<(), SendError> {
+    match answer {
         Ok(body) => delivery.ack.send(&body),
         Err(error) if delivery.wants_ack => delivery.ack.send(&json!({
             "success": false, "error": error.message(), "code": error.code().as_str(),
         })),
         Err(error) => {
-            let event: String = delivery.event.chars().take(NAME_MAX).collect();
-            let body = json!({
-                "event": event, "code": error.code().as_str(), "error": error.message(),
-            });
-            socket.emit("error", &body)
+            let (event, code) = (shown(&delivery.event), error.code().as_str());
+            socket.emit("error", &json!({"event": event, "code": code, "error": error.message()}))
         }
-    };
-    if let Err(cause) = sent {
-        tracing::debug!(%cause, "an answer found its socket gone or full");
     }
 }

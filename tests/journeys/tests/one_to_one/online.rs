@@ -25,7 +25,10 @@ async fn a_socket_is_told_who_it_is_whom_it_may_talk_with_and_who_is_online() ->
     assert!(rows.len() <= 1_000);
     for peer in [&bob, &carol] {
         let row = rows.iter().find(|row| row["username"] == *peer.name).expect("a row");
-        assert_eq!(*row, json!({"id": row["id"].as_u64().expect("a number"), "username": peer.name}));
+        assert_eq!(
+            *row,
+            json!({"id": row["id"].as_u64().expect("a number"), "username": peer.name})
+        );
     }
     socket.hears("updateUsers", lists(&alice)).await?;
     let order: Vec<_> = socket.everything().into_iter().map(|heard| heard.event).collect();
@@ -40,8 +43,12 @@ async fn everybody_is_told_who_comes_and_goes_anywhere_each_once_and_sorted() ->
     let watcher = enters(&alice, 1).await?;
     let (first, second) = (enters(&bob, 2).await?, enters(&bob, 1).await?);
     let list = watcher.hears("updateUsers", lists(&bob)).await?;
-    let names: Vec<_> =
-        list.as_array().expect("an array").iter().map(|name| name.as_str().expect("a name")).collect();
+    let names: Vec<_> = list
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|name| name.as_str().expect("a name"))
+        .collect();
     let mut sorted = names.clone();
     sorted.sort_by_key(|name| name.to_lowercase());
     sorted.dedup();

@@ -79,8 +79,7 @@ async fn the_forms_session_opens_sockets_and_ends_with_log_out_everywhere() -> R
     let (browser, name) = (arena.visitor()?, arena.unique("alice"));
     browser.post_form("/register", &[("username", &name), ("password", PASSWORD)]).await?;
     let knock = |n| arena.gateway(n).cookie(&browser.cookie_header());
-    let (one, two) =
-        (knock(1).enters().await?, knock(2).namespace("/one-to-one").enters().await?);
+    let (one, two) = (knock(1).enters().await?, knock(2).namespace("/one-to-one").enters().await?);
     for socket in [&one, &two] {
         let welcome = socket.hears("storeUsername", |_| true).await?;
         assert_eq!(welcome["username"], *name);

@@ -91,10 +91,7 @@ async fn multipart_forms_are_told_what_to_send() {
     for path in ["/register", "/login"] {
         let form = site.post(path).header("content-type", "multipart/form-data; boundary=x");
         let answer = form.body("username=al&password=secret").await;
-        assert_eq!(
-            (answer.status, answer.text_of("status").as_str()),
-            (415, "unsupported media")
-        );
+        assert_eq!((answer.status, answer.text_of("status").as_str()), (415, "unsupported media"));
         assert!(answer.text_of("error").contains("JSON"));
     }
 }

@@ -116,6 +116,7 @@ fn every_route(site: &Site) -> Vec<Ask> {
         site.get("/api/conversations/lobby"),
         site.post("/api/conversations/lobby").json(&json!({"text": "never"})),
         site.get("/api/conversations/lobby/1"),
+        site.ask("PATCH", "/api/conversations/lobby/1").json(&json!({"text": "never"})),
         site.delete("/api/conversations/lobby/1"),
     ]
 }

@@ -56,7 +56,11 @@ async fn every_route_of_the_protocols_is_documented() {
         ("GET", "/api/conversations/{id}"),
         ("POST", "/api/conversations/{id}"),
         ("GET", "/api/conversations/{id}/{messageid}"),
+        ("PATCH", "/api/conversations/{id}/{messageid}"),
         ("DELETE", "/api/conversations/{id}/{messageid}"),
+        ("GET", "/api/v1/messages"),
+        ("POST", "/api/v1/messages"),
+        ("PATCH", "/api/v1/messages/{id}"),
         ("POST", "/api/auth/register"),
         ("POST", "/api/auth/login"),
         ("POST", "/api/upload/files"),
@@ -160,6 +164,9 @@ async fn real_answers_of_001_are_as_documented() {
         (404, "post", one, nowhere, body(json!({"text": "hi"}))),
         (200, "get", message, &said, String::new()),
         (404, "get", message, elsewhere, String::new()),
+        (403, "patch", message, &said, body(json!({"text": "hi"}))),
+        (400, "patch", message, &said, body(json!({"text": ""}))),
+        (404, "patch", message, elsewhere, body(json!({"text": "hi"}))),
         (403, "delete", message, &said, String::new()),
         (404, "delete", message, elsewhere, String::new()),
     ] {
@@ -176,6 +183,31 @@ async fn real_answers_of_001_are_as_documented() {
     }
     let deleted = site.delete(&said).cookie(&bob.cookie).await;
     matches(&document, "delete", message, &deleted);
+}
+
+#[tokio::test]
+async fn real_answers_of_000_are_as_documented() {
+    let site = product().await.site();
+    let document = document(&site).await;
+    let alice = site.newcomer("alice").await;
+    let (all, one) = ("/api/v1/messages", "/api/v1/messages/{id}");
+    let submitted = json!({"author": alice.name, "content": "hi"}).to_string();
+    for (status, method, path, at, sent) in [
+        (200, "post", all, all, submitted.clone()),
+        (400, "post", all, all, "rubbish".to_owned()),
+        (200, "get", all, all, String::new()),
+        (400, "get", all, "/api/v1/messages?limit=0", String::new()),
+        (400, "patch", one, "/api/v1/messages/1", "rubbish".to_owned()),
+        (404, "patch", one, "/api/v1/messages/99999999", submitted.clone()),
+        (413, "patch", one, "/api/v1/messages/1", "x".repeat(3_000_000)),
+    ] {
+        let answer = site.ask(&method.to_uppercase(), at).bearer(&alice.token).body(sent).await;
+        assert_eq!(answer.status, status, "{method} {at}: {answer:?}");
+        matches(&document, method, path, &answer);
+    }
+    let stranger = site.ask("PATCH", "/api/v1/messages/1").body(submitted).await;
+    assert_eq!(stranger.status, 401);
+    matches(&document, "patch", one, &stranger);
 }
 
 #[tokio::test]
@@ -212,6 +244,38 @@ async fn real_answers_of_002_and_004_are_as_documented() {
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
         matches(&document, method, path, &answer);
     }
-    let form = site.post("/login").header("content-type", "application/x-www-form-urlencoded");
-    matches(&document, "post", "/login", &form.body("a=b").await);
+    let form = site.post("/login").header("content-type", "multipart/form-data; boundary=x");
+    let answer = form.body("a=b").await;
+    assert_eq!(answer.status, 415);
+    matches(&document, "post", "/login", &answer);
+}
+
+#[tokio::test]
+async fn real_answers_of_003_are_as_documented() {
+    let site = product().await.site();
+    let document = document(&site).await;
+    let alice = site.newcomer("alice").await;
+    let account =
+        |name: &str, password: &str| json!({"username": name, "password": password}).to_string();
+    let new = unique("new");
+    for (status, method, path, sent) in [
+        (201, "post", "/api/auth/register", account(&new, PASSWORD)),
+        (409, "post", "/api/auth/register", account(&new, PASSWORD)),
+        (400, "post", "/api/auth/register", account("a b", "")),
+        (413, "post", "/api/auth/register", "x".repeat(3_000_000)),
+        (200, "post", "/api/auth/login", account(&new, PASSWORD)),
+        (401, "post", "/api/auth/login", account(&new, "wrong")),
+        (400, "post", "/api/auth/login", "[]".to_owned()),
+        (400, "post", "/api/upload/files", "rubbish".to_owned()),
+        (400, "delete", "/api/auth/account", "rubbish".to_owned()),
+        (401, "delete", "/api/auth/account", account(&new, "wrong")),
+        (200, "delete", "/api/auth/account", account(&new, PASSWORD)),
+        (200, "delete", "/api/auth/account", String::new()),
+        (401, "post", "/api/upload/files", String::new()),
+    ] {
+        let answer = site.ask(&method.to_uppercase(), path).bearer(&alice.token).body(sent).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        matches(&document, method, path, &answer);
+    }
+    matches(&document, "get", "/media/{id}", &site.get("/media/none").await);
 }

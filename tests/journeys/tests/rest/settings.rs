@@ -30,6 +30,26 @@ async fn without_guests_the_list_of_rooms_needs_somebody() {
 }
 
 #[tokio::test]
+async fn without_guests_the_lobby_is_for_those_who_log_in_and_its_list_has_a_length() {
+    let (_arena, site) = with(&[("GUESTS", "false"), ("LOBBY_MAX", "2")]).await;
+    let (alice, messages) = (site.newcomer("alice").await, "/api/v1/messages");
+    site.get(messages).await.is(401, json!({"body": "Error retrieving messages"}));
+    let guests = site.post(messages).json(&json!({"author": "gus", "content": "hi"}));
+    guests.await.is(400, json!({"body": "Error sending message"}));
+
+    for content in ["one", "two", "three"] {
+        let own = site.post(messages).bearer(&alice.token).json(&json!({"content": content}));
+        assert_eq!(own.await.status, 200);
+    }
+    for query in ["", "?limit=1000"] {
+        let answer = site.get(&format!("{messages}{query}")).cookie(&alice.cookie).await;
+        let rows = answer.json["body"]["messages"].as_array().expect("an array").clone();
+        let contents: Vec<_> = rows.iter().map(|row| row["content"].clone()).collect();
+        assert_eq!(contents, ["two", "three"]);
+    }
+}
+
+#[tokio::test]
 async fn lengths_and_lifetimes_are_settings_and_in_production_the_cookie_is_for_https_only() {
     let (_arena, site) = with(&[
         ("ENVIRONMENT", "production"),

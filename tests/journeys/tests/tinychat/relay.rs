@@ -115,7 +115,10 @@ async fn what_may_not_be_posted_may_not_be_relayed() -> Result<()> {
         (json!({"author": alice.name, "content": "forged"}), "username_taken"),
         (json!({"author": name, "content": ""}), "empty"),
         (json!({"author": name, "content": "x".repeat(4_001)}), "text_too_long"),
-        (json!({"author": name, "content": "forged", "x": "x".repeat(16_384)}), "payload_too_large"),
+        (
+            json!({"author": name, "content": "forged", "x": "x".repeat(16_384)}),
+            "payload_too_large",
+        ),
     ] {
         let ack = guest.asks("send:message", payload.clone()).await?;
         assert_eq!(refused(&ack)?, code, "{payload}");

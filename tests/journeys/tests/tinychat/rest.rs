@@ -28,8 +28,11 @@ async fn keys_count_in_any_letter_case_with_a_wrapper_and_any_content_type() -> 
     for (kind, body) in [
         ("text/plain", json!({"author": guest, "content": arena.unique("lower")})),
         ("application/json", json!({"AUTHOR": guest, "CONTENT": arena.unique("upper")})),
-        ("application/x-www-form-urlencoded", json!({"messageObject":
-            {"Author": guest, "content": arena.unique("wrapped"), "timestamp": 1}})),
+        (
+            "application/x-www-form-urlencoded",
+            json!({"messageObject":
+            {"Author": guest, "content": arena.unique("wrapped"), "timestamp": 1}}),
+        ),
     ] {
         http.post_raw(MESSAGES, kind, &body.to_string()).await?.expect(200)?;
         let said = body.pointer("/messageObject/content").unwrap_or(&body["content"]);

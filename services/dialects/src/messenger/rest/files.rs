@@ -1,6 +1,6 @@
 //! Files: taken part by part, served so that no browser runs what is in them. Next the `Media` port.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use axum::{
     Json,
@@ -18,7 +18,7 @@ use chat_core::{
     media::{FILE_MAX, Stored},
     model::MEDIA_MAX,
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     answers::{Invalid, Refusal, Unauthorized, Uploaded, no_upload},
@@ -34,6 +34,9 @@ pub(super) const UPLOAD_MAX: usize = MEDIA_MAX * FILE_MAX + 64 * 1024;
 
 /// Files that are held in memory at once; further ones wait.
 static FILES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
+
+/// How long an upload may stand still: a file that does not come in holds up others.
+const CHUNK_WAIT: Duration = Duration::from_secs(10);
 
 /// `files` of an upload.
 #[derive(utoipa::ToSchema)]
@@ -89,13 +92,18 @@ pub(super) async fn upload(
 
 async fn read(mut part: Field<'_>) -> Result<Bytes, ChatError> {
     let mut content = BytesMut::new();
-    while let Some(chunk) = part.chunk().await.map_err(broken)? {
+    while let Some(chunk) = next_chunk(&mut part).await? {
         if content.len() + chunk.len() > FILE_MAX {
             return Err(too_large());
         }
         content.extend_from_slice(&chunk);
     }
     Ok(content.freeze())
+}
+
+async fn next_chunk(part: &mut Field<'_>) -> Result<Option<Bytes>, ChatError> {
+    let next = timeout(CHUNK_WAIT, part.chunk()).await;
+    next.map_err(|_| no_upload("the upload came to a halt"))?.map_err(broken)
 }
 
 fn too_large() -> ChatError {
