@@ -295,11 +295,11 @@ impl Feed for FeedHandle {
     }
 
     fn bind(&self, session: &Session, socket: SocketKey, sink: Arc<dyn Sink>) -> Follow {
-        let (presence, user) = (self.0.presence.clone(), session.user.clone());
+        let (feed, user) = (Arc::clone(&self.0), session.user.clone());
         let bound = self.0.sessions.bind(&session.id, sink);
-        presence.connect(&user, socket);
+        feed.presence.connect(&user, socket);
         Follow::new(move || {
-            presence.disconnect(&user, socket);
+            feed.presence.disconnect(&user, socket, &feed.shutdown);
             drop(bound);
         })
     }

@@ -104,6 +104,11 @@ impl Local {
         was_last
     }
 
+    /// Has the user a socket there on this gateway?
+    pub(super) fn is_there(&self, member: &Member) -> bool {
+        self.lock().contains_key(&(member.place(), member.key()))
+    }
+
     /// Everybody here, each with one of their sockets.
     pub(super) fn members(&self) -> Vec<(Member, SocketKey)> {
         let members = self.lock();

@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use chat_core::{Caller, ConversationId, Fleeting, SocketKey, Topic, User, process::Shutdown};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use self::local::{Local, Member, Move};
@@ -31,6 +31,9 @@ const BEAT: Duration = Duration::from_secs(2);
 
 /// Every so many beats the users online are compared with what the events said.
 const BEATS_A_COMPARISON: u32 = 5;
+
+/// How long a user may be without a socket before that counts.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How long after a planned stop users may take to come back elsewhere without having left.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -69,9 +72,20 @@ impl Presence {
         self.moves_in(Member::Online(user.clone()), socket);
     }
 
-    /// A user's socket is gone.
-    pub fn disconnect(&self, user: &User, socket: SocketKey) {
-        self.moves_out(Member::Online(user.clone()), socket);
+    /// A user's socket is gone. Who comes back within the grace, here or elsewhere, was never
+    /// offline: a page that reloads does not flap.
+    pub fn disconnect(&self, user: &User, socket: SocketKey, tasks: &Shutdown) {
+        let member = Member::Online(user.clone());
+        if !self.local.leave(&member, socket) {
+            return;
+        }
+        let (local, moves) = (Arc::clone(&self.local), self.moves.clone());
+        tasks.spawn_until_stopped(async move {
+            sleep(GRACE).await;
+            if !local.is_there(&member) {
+                let _ = moves.send(Move::Leave(member));
+            }
+        });
     }
 
     fn moves_in(&self, member: Member, socket: SocketKey) {

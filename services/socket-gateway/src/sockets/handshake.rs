@@ -3,32 +3,25 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use chat_core::{ChatError, Code, Session, SocketKey};
+use chat_core::{ChatError, Code, Follow, Session, Sink};
+use dialects::socket::Client;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, Event, SocketRef};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 
 use super::{
     Mount, Stranger,
     inbox::{Delivery, Inbox, Packet},
+    sink::SocketSink,
+    task::{self, Seat, Side},
 };
 
-/// What a socket brings from its handshake to its task.
-pub(super) struct Seat {
-    pub key: SocketKey,
-    pub session: Option<Session>,
-    pub inbox: Inbox,
-    pub gone: CancellationToken,
-    pub _place: OwnedSemaphorePermit,
-}
-
-/// Left by [`admit`] for [`super::task::begin`].
+/// Left by [`admit`] for [`begin`]: tells the socket's task that the client has heard that it is in.
 #[derive(Clone)]
-pub(super) struct Seated(pub Arc<Mutex<Option<Seat>>>);
+struct Begin(Arc<Mutex<Option<oneshot::Sender<()>>>>);
 
 /// The sentence of a `connect_error`.
 pub(super) struct Refusal(String);
@@ -49,7 +42,8 @@ impl From<ChatError> for Refusal {
     }
 }
 
-/// Checks who it is and puts the handlers in place.
+/// Checks who it is, opens every protocol's side of it and puts the handlers in place: from the
+/// moment that the client hears that it is in, it misses nothing.
 pub(super) async fn admit(
     mount: Mount,
     socket: SocketRef,
@@ -62,7 +56,41 @@ pub(super) async fn admit(
     let Some(place) = mount.connections.place() else {
         return Err(Refusal("this replica is full, try another".to_owned()));
     };
-    let session = match session(&mount, &socket, &auth).await {
+    let sink = Arc::new(SocketSink::new(socket.clone(), &mount));
+    let entered = enter(&mount, &socket, &sink, &auth, stranger).await;
+    let (client, bound, sides) = entered.map_err(|error| {
+        if error.code().is_transient() {
+            // A refusal is final for official clients; a lost connection makes them come again.
+            sink.cut();
+        }
+        Refusal::from(error)
+    })?;
+    let inbox = listen(&mount, &socket);
+    let (begin, begun) = oneshot::channel();
+    socket.extensions.insert(Begin(Arc::new(Mutex::new(Some(begin)))));
+    let seat = Seat { socket, sink, client, sides, inbox, begun, _bound: bound, _place: place };
+    mount.shutdown.spawn(seat.live());
+    Ok(())
+}
+
+/// The client has heard that it is in.
+pub(super) fn begin(socket: &SocketRef) {
+    let begin = socket.extensions.get::<Begin>();
+    let begin = begin.and_then(|b| b.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    if let Some(begin) = begin {
+        // If the task is gone, so is the socket.
+        let _ = begin.send(());
+    }
+}
+
+async fn enter(
+    mount: &Mount,
+    socket: &SocketRef,
+    sink: &Arc<SocketSink>,
+    auth: &Result<Value, String>,
+    stranger: Stranger,
+) -> Result<(Client, Option<Follow>, Vec<Side>), ChatError> {
+    let session = match session(mount, socket, auth).await {
         Err(error) if stranger == Stranger::ToldInside && error.code().http() == 401 => None,
         session => session?,
     };
@@ -72,13 +100,20 @@ pub(super) async fn admit(
         Stranger::ToldInside => true,
     };
     if session.is_none() && !is_welcome {
-        return Err(Refusal("Authentication required".to_owned()));
+        return Err(ChatError::new(Code::Forbidden, "Authentication required"));
     }
+    let (key, sink) = (mount.ports.keys.next(), Arc::clone(sink) as Arc<dyn Sink>);
+    let bind = |session| mount.ports.feed.bind(session, key, Arc::clone(&sink));
+    let bound = session.as_ref().map(bind);
+    let client = Client { key, session, sink, ports: mount.ports.clone() };
+    let sides = task::open(mount, &client).await?;
+    Ok((client, bound, sides))
+}
+
+/// Puts the handlers in place.
+fn listen(mount: &Mount, socket: &SocketRef) -> Inbox {
     let (outbox, inbox) = super::inbox::pair();
-    let gone = CancellationToken::new();
-    let key = mount.ports.keys.next();
-    let seat = Seat { key, session, inbox, gone: gone.clone(), _place: place };
-    socket.extensions.insert(Seated(Arc::new(Mutex::new(Some(seat)))));
+    let gone = inbox.gone.clone();
     let event_max = mount.ports.limits.event_max();
     socket.on_fallback(
         move |socket: SocketRef, Event(event): Event, packet: Packet, ack: AckSender| {
@@ -92,7 +127,7 @@ pub(super) async fn admit(
         gone.cancel();
         async {}
     });
-    Ok(())
+    inbox
 }
 
 /// The session that it comes with.

@@ -19,6 +19,7 @@ use socketioxide::{
 };
 use socketioxide_core::Str;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_util::sync::CancellationToken;
 
 use super::task::reply;
 
@@ -80,12 +81,17 @@ pub(super) struct Outbox {
 pub(super) struct Inbox {
     queue: Receiver<(Delivery, usize)>,
     bytes: Arc<AtomicUsize>,
+    /// The socket is gone.
+    pub gone: CancellationToken,
 }
 
 pub(super) fn pair() -> (Outbox, Inbox) {
     let (sender, receiver) = channel(EVENTS);
     let bytes = Arc::new(AtomicUsize::new(0));
-    (Outbox { queue: sender, bytes: Arc::clone(&bytes) }, Inbox { queue: receiver, bytes })
+    (
+        Outbox { queue: sender, bytes: Arc::clone(&bytes) },
+        Inbox { queue: receiver, bytes, gone: CancellationToken::new() },
+    )
 }
 
 impl Outbox {
@@ -109,15 +115,15 @@ impl Outbox {
 }
 
 impl Inbox {
-    /// The next event.
+    /// The next event. What came before the socket was gone still counts; then `None`.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
-        let (delivery, size) = self.queue.recv().await?;
+        let next = tokio::select! {
+            biased;
+            next = self.queue.recv() => next,
+            () = self.gone.cancelled() => None,
+        };
+        let (delivery, size) = next?;
         self.bytes.fetch_sub(size, Ordering::Relaxed);
         Some(delivery)
-    }
-
-    /// The next event if it is there already.
-    pub(super) fn next_now(&mut self) -> Option<Delivery> {
-        self.queue.try_recv().ok().map(|(delivery, _)| delivery)
     }
 }

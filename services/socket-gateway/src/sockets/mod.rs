@@ -128,7 +128,6 @@ impl Mount {
 
 fn open(io: &SocketIo, namespace: &'static str, mount: Mount, stranger: Stranger) {
     let admit = {
-        let mount = mount.clone();
         move |socket: SocketRef, TryData(auth): TryData<Value>| {
             let mount = mount.clone();
             let auth = auth.map_err(|cause| cause.to_string());
@@ -136,7 +135,7 @@ fn open(io: &SocketIo, namespace: &'static str, mount: Mount, stranger: Stranger
         }
     };
     let begin = move |socket: SocketRef| {
-        task::begin(&mount, &socket);
+        handshake::begin(&socket);
         async {}
     };
     io.ns(namespace, begin.with(admit));
