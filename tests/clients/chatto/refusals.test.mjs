@@ -15,7 +15,7 @@ const NO_IDS = [
   "",
   "../lobby",
   "64a1a0c1e4b0c1d2e3f4a5b6",
-  "x".repeat(100_000),
+  "x".repeat(60_000),
   "' OR 1=1 --",
   "a\0b",
 ];
@@ -93,7 +93,7 @@ test("without a callback a refusal comes as `error` with event, code and error",
 
 test("the name of an unknown event is told back, but not all of a long one", async (t) => {
   const { client } = await inRoom(t);
-  client.tells("x".repeat(100_000), {});
+  client.tells("x".repeat(60_000), {});
   assert.equal((await client.next("error")).event, "x".repeat(64));
 });
 
