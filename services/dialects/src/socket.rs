@@ -9,7 +9,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use chat_core::{
-    Caller, Chat, Feed, Limits, Listener, Render, Result, Session, Sink, SocketKey,
+    Caller, Chat, ChatError, Feed, Limits, Listener, Render, Result, Session, Sink, SocketKey,
     process::Shutdown,
 };
 use serde_json::Value;
@@ -119,4 +119,16 @@ pub trait Conversing: Send {
 
     /// The socket is gone.
     async fn close(&mut self);
+}
+
+/// The side of a socket without a session, in a protocol that is only for users.
+pub(crate) struct Stranger;
+
+#[async_trait]
+impl Conversing for Stranger {
+    async fn handle(&mut self, _: &str, _: Value) -> Result<Value> {
+        Err(ChatError::unauthorised())
+    }
+
+    async fn close(&mut self) {}
 }

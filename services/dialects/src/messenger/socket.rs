@@ -19,7 +19,7 @@ use super::{
     render::Messenger,
     wire::{Chats, Line, Nothing, OneChat, UnreadCount, UserRow, Users, ack},
 };
-use crate::socket::{Client, Conversing, Leg};
+use crate::socket::{Client, Conversing, Leg, Stranger};
 
 /// Most users that one socket may wait for.
 const WAITS_MAX: usize = 1_000;
@@ -91,18 +91,6 @@ async fn follow(client: &Client, peers: &Peers, ear: Arc<dyn Sink>) -> Result<[F
         client.ports.feed.follow_directs(peers.me(), listener.clone()).await?,
         client.ports.feed.listen(Topic::Everyone, listener).await?,
     ])
-}
-
-/// A socket without a session, on its way out.
-struct Stranger;
-
-#[async_trait]
-impl Conversing for Stranger {
-    async fn handle(&mut self, _: &str, _: Value) -> Result<Value> {
-        Err(ChatError::unauthorised())
-    }
-
-    async fn close(&mut self) {}
 }
 
 struct MessengerSocket {

@@ -18,7 +18,7 @@ use super::{
     typing::{Typing, Typist},
     wire::{Ask, ChatMessage, HistoryRow, Say, StoreUsername, UserRow},
 };
-use crate::socket::{Client, Conversing, Leg};
+use crate::socket::{Client, Conversing, Leg, Stranger};
 
 /// Rows of one `chatHistory`.
 const ROWS: u32 = 10;
@@ -110,18 +110,6 @@ impl Few {
             }
         }
     }
-}
-
-/// A socket without a session: 002 is not for it.
-struct Stranger;
-
-#[async_trait]
-impl Conversing for Stranger {
-    async fn handle(&mut self, _: &str, _: Value) -> Result<Value> {
-        Err(ChatError::unauthorised())
-    }
-
-    async fn close(&mut self) {}
 }
 
 /// The channel that a socket has open.

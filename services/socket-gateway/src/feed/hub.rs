@@ -186,50 +186,11 @@ impl State {
 mod tests {
     use std::sync::Arc;
 
-    use chat_core::{ChangeKind, CloseReason, Frame, MessageId, Render, Sink, SocketKey};
-
     use super::*;
-
-    struct Bare;
-
-    impl Render for Bare {
-        fn protocol(&self) -> &'static str {
-            "bare"
-        }
-
-        fn render(&self, event: &Event, _: u8) -> Vec<Frame> {
-            match event {
-                Event::Change(change) => vec![Frame::new("change", &change.seq)],
-                _ => Vec::new(),
-            }
-        }
-    }
-
-    #[derive(Default)]
-    struct Ear(Mutex<Vec<u64>>);
-
-    impl Sink for Ear {
-        fn deliver(&self, frame: &Frame) {
-            self.0.lock().unwrap().push(frame.body.get().parse().unwrap());
-        }
-
-        fn close(&self, _: CloseReason) {}
-    }
-
-    impl Ear {
-        fn heard(&self) -> Vec<u64> {
-            self.0.lock().unwrap().clone()
-        }
-    }
-
-    fn listener(ear: &Arc<Ear>) -> Listener {
-        let sink = Arc::clone(ear) as Arc<dyn Sink>;
-        Listener { key: SocketKey { gateway: 1, number: 1 }, user: None, render: &Bare, sink }
-    }
+    use crate::feed::testing::{self, Ear, listener};
 
     fn change(seq: u64) -> Change {
-        let kind = ChangeKind::Deleted { message: MessageId(seq) };
-        Change { conversation: ConversationId::LOBBY, seq: Seq(seq), origin: None, kind }
+        testing::change(ConversationId::LOBBY, seq)
     }
 
     fn hub_with_ear(heard: u64) -> (Hub, Arc<Ear>) {

@@ -126,44 +126,14 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use chat_core::{
-        ChangeKind, CloseReason, ConversationKind, Event, Frame, MessageId, Render, Sink,
-        SocketKey, UserId, Username, clock,
-    };
+    use chat_core::{ConversationKind, UserId, Username, clock};
 
     use super::*;
-
-    struct Bare;
-
-    impl Render for Bare {
-        fn protocol(&self) -> &'static str {
-            "bare"
-        }
-
-        fn render(&self, event: &Event, _: u8) -> Vec<Frame> {
-            match event {
-                Event::Change(change) => vec![Frame::new("change", &change.seq)],
-                _ => Vec::new(),
-            }
-        }
-    }
-
-    #[derive(Default)]
-    struct Ear(Mutex<Vec<u64>>);
-
-    impl Sink for Ear {
-        fn deliver(&self, frame: &Frame) {
-            self.0.lock().unwrap().push(frame.body.get().parse().unwrap());
-        }
-
-        fn close(&self, _: CloseReason) {}
-    }
+    use crate::feed::testing::{self, Ear, listener};
 
     fn joined(inbox: &Inbox, number: u64) -> Arc<Ear> {
         let ear = Arc::new(Ear::default());
-        let sink = Arc::clone(&ear) as Arc<dyn Sink>;
-        let key = SocketKey { gateway: 1, number };
-        inbox.join(number, Listener { key, user: Some(inbox.user.id), render: &Bare, sink });
+        inbox.join(number, listener(&ear));
         ear
     }
 
@@ -184,12 +154,7 @@ mod tests {
     }
 
     fn change(raw: u64, seq: u64) -> Change {
-        let kind = ChangeKind::Deleted { message: MessageId(seq) };
-        Change { conversation: ConversationId::from_raw(raw), seq: Seq(seq), origin: None, kind }
-    }
-
-    fn heard(ear: &Ear) -> Vec<u64> {
-        ear.0.lock().unwrap().clone()
+        testing::change(ConversationId::from_raw(raw), seq)
     }
 
     #[test]
@@ -202,7 +167,7 @@ mod tests {
         assert!(inbox.offer(change(8, 3)).is_some(), "2 is missing");
         assert!(inbox.offer(change(7, 6)).is_none());
         assert!(inbox.offer(change(8, 2)).is_none());
-        assert_eq!(heard(&ear), [6, 1, 2, 3]);
+        assert_eq!(ear.heard(), [6, 1, 2, 3]);
     }
 
     #[test]
@@ -216,7 +181,7 @@ mod tests {
         assert_eq!(behind[1].begin_repair(false), Some(Seq::START));
         behind[0].offer(change(7, 6));
         behind[1].offer(change(8, 1));
-        assert_eq!(heard(&ear), [6, 1]);
+        assert_eq!(ear.heard(), [6, 1]);
         assert!(inbox.look(&[direct(7, 6), direct(8, 1)]).is_empty());
     }
 
@@ -228,7 +193,7 @@ mod tests {
         let behind = inbox.look(&[direct(7, 1)]);
         assert_eq!(behind.len(), 1);
         behind[0].offer(change(7, 1));
-        assert_eq!(heard(&ear), [1]);
+        assert_eq!(ear.heard(), [1]);
     }
 
     #[test]
@@ -241,6 +206,6 @@ mod tests {
         inbox.offer(change(7, 2));
         inbox.leave(1);
         inbox.offer(change(7, 3));
-        assert_eq!((heard(&first), heard(&second)), (vec![1, 2], vec![2, 3]));
+        assert_eq!((first.heard(), second.heard()), (vec![1, 2], vec![2, 3]));
     }
 }

@@ -13,6 +13,8 @@ mod hub;
 mod inbox;
 mod online;
 mod repair;
+#[cfg(test)]
+mod testing;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,0 +1,55 @@
+//! What the tests of the feed listen with.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chat_core::{
+    Change, ChangeKind, CloseReason, ConversationId, Event, Frame, Listener, MessageId, Render,
+    Seq, Sink, SocketKey,
+};
+
+/// Words every change as its seq.
+struct Bare;
+
+impl Render for Bare {
+    fn protocol(&self) -> &'static str {
+        "bare"
+    }
+
+    fn render(&self, event: &Event, _: u8) -> Vec<Frame> {
+        match event {
+            Event::Change(change) => vec![Frame::new("change", &change.seq)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Remembers the seqs that it hears.
+#[derive(Default)]
+pub(super) struct Ear(Mutex<Vec<u64>>);
+
+impl Sink for Ear {
+    fn deliver(&self, frame: &Frame) {
+        let seq = frame.body.get().parse().expect("a seq");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(seq);
+    }
+
+    fn close(&self, _: CloseReason) {}
+}
+
+impl Ear {
+    pub(super) fn heard(&self) -> Vec<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A listener that this ear belongs to.
+pub(super) fn listener(ear: &Arc<Ear>) -> Listener {
+    let sink = Arc::clone(ear) as Arc<dyn Sink>;
+    Listener { key: SocketKey { gateway: 1, number: 1 }, user: None, render: &Bare, sink }
+}
+
+/// Some change.
+pub(super) fn change(conversation: ConversationId, seq: u64) -> Change {
+    let kind = ChangeKind::Deleted { message: MessageId(seq) };
+    Change { conversation, seq: Seq(seq), origin: None, kind }
+}
