@@ -1,6 +1,6 @@
 //! Reading what a client sent, field by field, with a refusal that names the field.
 
-use chat_core::{ChatError, Result, Seq};
+use chat_core::{ChatError, Code, Result, Seq, Username};
 use serde_json::{Map, Value};
 
 /// The fields of one event's payload.
@@ -53,6 +53,23 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Refuses a payload that names somebody else as its author in one of these fields.
+pub fn speaks_for(me: &Username, payload: &Value, fields: &[&str]) -> Result<()> {
+    let is_me =
+        |named: &Value| named.as_str().is_some_and(|name| name.eq_ignore_ascii_case(me.as_str()));
+    for field in fields {
+        match payload.get(field) {
+            None | Some(Value::Null) => {}
+            Some(named) if is_me(named) => {}
+            Some(_) => {
+                let sentence = format!("`{field}` is not the name that you go by here: {me}");
+                return Err(ChatError::new(Code::IdentityMismatch, sentence));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
@@ -72,6 +89,17 @@ mod tests {
 
     fn sentence<T: std::fmt::Debug>(result: Result<T>) -> String {
         result.expect_err("refused").message().to_owned()
+    }
+
+    #[test]
+    fn nobody_speaks_for_somebody_else() {
+        let me = Username::parse("Alice").expect("a name");
+        let check = |payload| speaks_for(&me, &payload, &["user", "author"]);
+        assert!(check(json!({"user": "alice", "author": null})).is_ok());
+        assert!(check(json!("just text")).is_ok());
+        for other in [json!({"user": "bob"}), json!({"author": 7})] {
+            assert_eq!(check(other).expect_err("refused").code(), Code::IdentityMismatch);
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     pace::Pace,
+    payload::speaks_for,
     socket::{Client, Conversing, Leg},
 };
 
@@ -84,7 +85,7 @@ impl Conversing for ChattoSocket {
             "leave room" => self.leave(&Place::of(&payload)?),
             "chat message" => self.say(Say::parse(&payload, &self.client.ports.limits)?).await,
             "create room" => self.create(&payload).await,
-            _ => self.typing(&Place::of(&payload)?),
+            _ => self.typing(&Place::of(&payload)?).await,
         }
     }
 
@@ -209,13 +210,19 @@ impl ChattoSocket {
     async fn create(&mut self, payload: &Value) -> Result<Value> {
         let title = parse_room_name(payload)?;
         let who = self.client.user().ok_or_else(ChatError::unauthorised)?;
+        speaks_for(who.name(), payload, &["user"])?;
         let room = self.client.ports.chat.create_room(&who, title).await?;
         Success::ack(Created { room: Room::from(&room) })
     }
 
-    fn typing(&mut self, place: &Place) -> Result<Value> {
-        let name = self.joined(place)?.who.name().clone();
+    async fn typing(&mut self, place: &Place) -> Result<Value> {
+        let who = self.joined(place)?.who.clone();
         if self.typing.allows() {
+            let name = who.name().clone();
+            if let Caller::Guest(name) = who {
+                // Somebody may have registered the name since.
+                self.client.ports.chat.admit_guest(name).await?;
+            }
             let (conversation, origin) = (place.room, self.client.key);
             let typing = Fleeting::Typing { conversation, name, origin };
             self.client.ports.feed.whisper(Topic::Conversation(conversation), typing);

@@ -187,7 +187,7 @@ async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Posted>, Refusal> {
-    let NewText { text, client_id } = NewText::parse(&body.json()?, &state.limits)?;
+    let NewText { text, client_id } = NewText::parse(&body.json()?, caller.name(), &state.limits)?;
     let client_id = match client_id {
         None => idempotency::key(&headers)?,
         given => given,
@@ -249,7 +249,7 @@ async fn edit(
     place: AtMessage,
     body: Body,
 ) -> Result<Json<Posted>, Refusal> {
-    let NewText { text, .. } = NewText::parse(&body.json()?, &state.limits)?;
+    let NewText { text, .. } = NewText::parse(&body.json()?, caller.name(), &state.limits)?;
     let message = place.find(&*state.chat, &caller).await?;
     let message = state.chat.edit(&caller, message.id, text).await?;
     Ok(Json(Posted::from(&message)))

@@ -178,7 +178,7 @@ impl LiveClient {
     async fn post(&self, text: &str) -> Result<MessageId> {
         let body = serde_json::from_str(text)
             .map_err(|e| ChatError::invalid_payload(format!("the frame is not JSON: {e}")))?;
-        let new = NewText::parse(&body, &self.ports.limits)?;
+        let new = NewText::parse(&body, &self.session.user.name, &self.ports.limits)?;
         let new = NewMessage {
             conversation: self.conversation,
             text: new.text,

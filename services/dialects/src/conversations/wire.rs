@@ -2,13 +2,13 @@
 
 use chat_core::{
     ChatError, ClientId, Code, Conversation, ConversationId, Limits, Message, MessageId,
-    MessageText, Result, clock,
+    MessageText, Result, Username, clock,
 };
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::payload::Fields;
+use crate::payload::{Fields, speaks_for};
 
 /// The root-relative path of a conversation.
 #[must_use]
@@ -156,9 +156,10 @@ pub struct NewText {
 }
 
 impl NewText {
-    /// Reads the object's fields.
-    pub fn parse(body: &Value, limits: &Limits) -> Result<Self, ChatError> {
+    /// Reads the object's fields. Who is named in it as author must be `me`.
+    pub fn parse(body: &Value, me: &Username, limits: &Limits) -> Result<Self, ChatError> {
         let fields = Fields::of(body)?;
+        speaks_for(me, body, &["user", "author"])?;
         Ok(Self {
             text: MessageText::parse(fields.text("text")?, limits)?,
             client_id: fields.optional_text("clientId")?.map(ClientId::parse).transpose()?,

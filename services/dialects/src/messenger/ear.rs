@@ -114,7 +114,7 @@ impl Completing {
             RECOUNT => {
                 let conversation = ConversationId::from_raw(read(frame)?);
                 // Where nothing was unread, a deletion does not change that.
-                if self.told.get(&conversation).is_some_and(|&unread| unread > 0) {
+                if self.told.get(&conversation) != Some(&0) {
                     self.due.insert(conversation);
                 }
             }

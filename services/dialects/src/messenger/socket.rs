@@ -19,7 +19,10 @@ use super::{
     render::Messenger,
     wire::{Chats, Line, Nothing, OneChat, UnreadCount, UserRow, Users, ack},
 };
-use crate::socket::{Client, Conversing, Leg, Stranger};
+use crate::{
+    payload::speaks_for,
+    socket::{Client, Conversing, Leg, Stranger},
+};
 
 /// Most users that one socket may wait for.
 const WAITS_MAX: usize = 1_000;
@@ -104,6 +107,8 @@ struct MessengerSocket {
 #[async_trait]
 impl Conversing for MessengerSocket {
     async fn handle(&mut self, event: &str, payload: Value) -> Result<Value> {
+        // `user` is always the other side here.
+        speaks_for(&self.peers.me().name, &payload, &["author", "sender", "senderUsername"])?;
         match event {
             "fetch-users" => self.users(FetchUsers::parse(&payload)?).await,
             "fetch-conversation-with-user" => self.chats(FetchChats::parse(&payload)?).await,
@@ -160,7 +165,7 @@ impl MessengerSocket {
     }
 
     async fn send(&self, send: Send) -> Result<Value> {
-        let (conversation, peer) = self.peers.direct_with(&send.user).await?;
+        let (conversation, _) = self.peers.direct_with(&send.user).await?;
         let new = NewMessage {
             conversation,
             text: send.text,
@@ -171,6 +176,8 @@ impl MessengerSocket {
         let chat = &self.client.ports.chat;
         let sent = chat.post(&self.peers.caller(), new, Some(self.client.key)).await?;
         self.peers.sent(sent.id);
+        // A key used before answers the first chat, whoever that went to.
+        let peer = self.peers.peer_in(sent.conversation).await?;
         self.one(&sent, &peer)
     }
 

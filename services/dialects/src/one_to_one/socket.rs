@@ -18,7 +18,10 @@ use super::{
     typing::{Typing, Typist},
     wire::{Ask, ChatMessage, HistoryRow, Say, StoreUsername, UserRow},
 };
-use crate::socket::{Client, Conversing, Leg, Stranger};
+use crate::{
+    payload::speaks_for,
+    socket::{Client, Conversing, Leg, Stranger},
+};
 
 /// Rows of one `chatHistory`.
 const ROWS: u32 = 10;
@@ -129,6 +132,10 @@ struct OneToOneSocket {
 #[async_trait]
 impl Conversing for OneToOneSocket {
     async fn handle(&mut self, event: &str, payload: Value) -> Result<Value> {
+        // In `chatHistory`, `user` is whom they want to talk with.
+        if event != "chatHistory" {
+            speaks_for(&self.user.name, &payload, &["user", "username", "author"])?;
+        }
         match event {
             "chatHistory" => self.history(Ask::parse(&payload)?).await,
             "chatMessage" => self.say(Say::parse(&payload, &self.client.ports.limits)?).await,

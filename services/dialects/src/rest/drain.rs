@@ -2,7 +2,7 @@
 //! client still sends is reset, and the answer is lost with it: who posts too much, or without a
 //! session, would see a broken connection instead of the reason.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, BodyDataStream, HttpBody as _},
@@ -11,10 +11,13 @@ use axum::{
     response::Response,
 };
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 /// The most that is read only to be thrown away: more than the largest upload.
 const MOST: usize = 48 * 1024 * 1024;
+
+/// The longest that an answer waits for what is still being sent.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers only once the request has been read, or as much of it as anybody may send.
 pub(crate) async fn read_the_rest(request: Request, next: Next) -> Response {
@@ -28,7 +31,8 @@ pub(crate) async fn read_the_rest(request: Request, next: Next) -> Response {
         Some((chunk, unread))
     }));
     let response = next.run(Request::from_parts(parts, body)).await;
-    throw_away(&mut *unread.lock().await).await;
+    // Who sends slowly has its answer late, or not at all.
+    let _ = timeout(PATIENCE, throw_away(&mut *unread.lock().await)).await;
     response
 }
 

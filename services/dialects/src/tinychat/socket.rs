@@ -19,7 +19,10 @@ use crate::{
 const RELAYED_MAX: usize = 16 * 1024;
 
 /// Most messages that one socket may have relayed in a second: each goes to every socket there is.
-const RELAYED_PER_SECOND: u32 = 500;
+const RELAYED_PER_SECOND: u32 = 100;
+
+/// The same for a guest.
+const RELAYED_PER_SECOND_BY_GUESTS: u32 = 20;
 
 /// How long to wait before the lobby is asked for again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -46,7 +49,11 @@ impl Leg for TinychatLeg {
         let feed = &client.ports.feed;
         let relay = feed.listen(Topic::Relay, client.listener(&Tinychat)).await?;
         let lobby = Lobby::follow(&client).await;
-        let pace = Pace::new(RELAYED_PER_SECOND, Duration::from_secs(1));
+        let most = match client.session {
+            Some(_) => RELAYED_PER_SECOND,
+            None => RELAYED_PER_SECOND_BY_GUESTS,
+        };
+        let pace = Pace::new(most, Duration::from_secs(1));
         Ok(Box::new(TinychatSocket { client, pace, _relay: relay, _lobby: lobby }))
     }
 }
@@ -116,8 +123,7 @@ impl Conversing for TinychatSocket {
         }
         let submission = Submission::parse(&payload, &ports.limits)?;
         if !self.pace.allows() {
-            let rule = format!("at most {RELAYED_PER_SECOND} messages a second, slow down");
-            return Err(ChatError::new(Code::RateLimited, rule));
+            return Err(ChatError::new(Code::RateLimited, "too many messages a second, slow down"));
         }
         let user = self.client.session.as_ref().map(|session| &session.user);
         submission.caller(&*ports.chat, user).await?;

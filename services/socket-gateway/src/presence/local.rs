@@ -84,29 +84,35 @@ impl Local {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Is it the user's first socket there on this gateway?
-    pub(super) fn enter(&self, member: &Member, socket: SocketKey) -> bool {
+    /// Adds a socket. Runs `first` if it is the user's first there on this gateway: under the
+    /// lock, so that what moves is told in the order in which it moved.
+    pub(super) fn enter(&self, member: &Member, socket: SocketKey, first: impl FnOnce()) {
         let mut members = self.lock();
         let key = (member.place(), member.key());
         let (_, sockets) = members.entry(key).or_insert_with(|| (member.clone(), HashSet::new()));
-        sockets.insert(socket) && sockets.len() == 1
+        if sockets.insert(socket) && sockets.len() == 1 {
+            first();
+        }
     }
 
-    /// Was it the user's last socket there on this gateway?
-    pub(super) fn leave(&self, member: &Member, socket: SocketKey) -> bool {
+    /// Removes a socket. Runs `last`, under the lock, if it was the user's last there on this
+    /// gateway.
+    pub(super) fn leave(&self, member: &Member, socket: SocketKey, last: impl FnOnce()) {
         let mut members = self.lock();
         let key = (member.place(), member.key());
-        let Some((_, sockets)) = members.get_mut(&key) else { return false };
-        let was_last = sockets.remove(&socket) && sockets.is_empty();
-        if was_last {
+        let Some((_, sockets)) = members.get_mut(&key) else { return };
+        if sockets.remove(&socket) && sockets.is_empty() {
             members.remove(&key);
+            last();
         }
-        was_last
     }
 
-    /// Has the user a socket there on this gateway?
-    pub(super) fn is_there(&self, member: &Member) -> bool {
-        self.lock().contains_key(&(member.place(), member.key()))
+    /// Runs `gone`, under the lock, if the user has no socket there on this gateway.
+    pub(super) fn if_gone(&self, member: &Member, gone: impl FnOnce()) {
+        let members = self.lock();
+        if !members.contains_key(&(member.place(), member.key())) {
+            gone();
+        }
     }
 
     /// Everybody here, each with one of their sockets.
@@ -121,6 +127,8 @@ impl Local {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn member(name: &str) -> Member {
@@ -132,12 +140,14 @@ mod tests {
     fn only_the_first_and_the_last_socket_of_a_user_count() {
         let (local, alice) = (Local::default(), member("alice"));
         let [one, two] = [1, 2].map(|number| SocketKey { gateway: 1, number });
-        assert!(local.enter(&alice, one));
-        assert!(!local.enter(&alice, two));
-        assert!(!local.enter(&alice, one));
-        assert!(!local.leave(&alice, one));
-        assert!(!local.leave(&alice, one));
-        assert!(local.leave(&alice, two));
+        let (firsts, lasts) = (Cell::new(0), Cell::new(0));
+        let enter = |socket| local.enter(&alice, socket, || firsts.set(firsts.get() + 1));
+        let leave = |socket| local.leave(&alice, socket, || lasts.set(lasts.get() + 1));
+        [one, two, one].into_iter().for_each(enter);
+        [one, one].into_iter().for_each(leave);
+        assert_eq!((firsts.get(), lasts.get()), (1, 0));
+        leave(two);
+        assert_eq!((firsts.get(), lasts.get()), (1, 1));
         assert!(local.members().is_empty());
     }
 

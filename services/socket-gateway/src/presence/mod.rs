@@ -76,28 +76,22 @@ impl Presence {
     /// offline: a page that reloads does not flap.
     pub fn disconnect(&self, user: &User, socket: SocketKey, tasks: &Shutdown) {
         let member = Member::Online(user.clone());
-        if !self.local.leave(&member, socket) {
-            return;
-        }
-        let (local, moves) = (Arc::clone(&self.local), self.moves.clone());
-        tasks.spawn_until_stopped(async move {
-            sleep(GRACE).await;
-            if !local.is_there(&member) {
-                let _ = moves.send(Move::Leave(member));
-            }
+        let (local, moves, tasks) = (Arc::clone(&self.local), self.moves.clone(), tasks.clone());
+        self.local.leave(&member.clone(), socket, move || {
+            tasks.spawn_until_stopped(async move {
+                sleep(GRACE).await;
+                local.if_gone(&member.clone(), || drop(moves.send(Move::Leave(member))));
+            });
         });
     }
 
     fn moves_in(&self, member: Member, socket: SocketKey) {
-        if self.local.enter(&member, socket) {
-            let _ = self.moves.send(Move::Enter(member, socket));
-        }
+        let first = || drop(self.moves.send(Move::Enter(member.clone(), socket)));
+        self.local.enter(&member, socket, first);
     }
 
     fn moves_out(&self, member: Member, socket: SocketKey) {
-        if self.local.leave(&member, socket) {
-            let _ = self.moves.send(Move::Leave(member));
-        }
+        self.local.leave(&member, socket, || drop(self.moves.send(Move::Leave(member.clone()))));
     }
 
     /// Keeps the lease and tells Redis what moves, until shutdown; then says farewell.

@@ -1,6 +1,10 @@
 //! Files: taken part by part, served so that no browser runs what is in them. Next the `Media` port.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -14,7 +18,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use chat_core::{
-    Caller, ChatError, Code,
+    Caller, ChatError, Code, UserId,
     media::{FILE_MAX, Stored},
     model::MEDIA_MAX,
 };
@@ -34,6 +38,15 @@ pub(super) const UPLOAD_MAX: usize = MEDIA_MAX * FILE_MAX + 64 * 1024;
 
 /// Files that are held in memory at once; further ones wait.
 static FILES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
+
+/// Bytes a second that a file must come at, after the first moments.
+const FAIR_PACE: usize = 64 * 1024;
+
+/// How long an upload waits for its place.
+const PERMIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Uploads of one user at once.
+const UPLOADS_EACH: usize = 4;
 
 /// How long an upload may stand still: a file that does not come in holds up others.
 const CHUNK_WAIT: Duration = Duration::from_secs(10);
@@ -73,14 +86,17 @@ pub(super) async fn upload(
         .await
         .map_err(|_| no_upload("the body must be multipart/form-data with the field `files`"))?;
     let mut urls = Vec::new();
-    while let Some(part) = parts.next_field().await.map_err(broken)? {
+    let _turn = Turn::of(&who)?;
+    while let Some(part) = next_part(&mut parts).await? {
         if part.name() != Some("files") {
             continue;
         }
         if urls.len() == MEDIA_MAX {
             return Err(no_upload(format!("at most {MEDIA_MAX} files at once")).into());
         }
-        let _permit = FILES.acquire().await;
+        let _permit = timeout(PERMIT_WAIT, FILES.acquire()).await.map_err(|_| {
+            ChatError::new(Code::Unavailable, "too many uploads at once, try again")
+        })?;
         let content = read(part).await?;
         urls.push(state.media.put(&who, content).await?);
     }
@@ -90,9 +106,51 @@ pub(super) async fn upload(
     Ok(Json(Uploaded::new(urls)))
 }
 
+/// A user's turn to upload: so many at once.
+struct Turn(UserId);
+
+/// Uploads of each user that are under way.
+static TURNS: Mutex<BTreeMap<UserId, usize>> = Mutex::new(BTreeMap::new());
+
+impl Turn {
+    fn of(who: &Caller) -> Result<Self, ChatError> {
+        let user = who.user().ok_or_else(ChatError::unauthorised)?.id;
+        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(user).or_default();
+        if *turn == UPLOADS_EACH {
+            let rule = format!("at most {UPLOADS_EACH} uploads of one user at once");
+            return Err(ChatError::new(Code::RateLimited, rule));
+        }
+        *turn += 1;
+        Ok(Self(user))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get_mut(&self.0) {
+            *turn -= 1;
+            if *turn == 0 {
+                turns.remove(&self.0);
+            }
+        }
+    }
+}
+
+async fn next_part(parts: &mut Multipart) -> Result<Option<Field<'_>>, ChatError> {
+    let next = timeout(CHUNK_WAIT, parts.next_field()).await;
+    next.map_err(|_| no_upload("the upload came to a halt"))?.map_err(broken)
+}
+
+/// Reads a file, which must come at a fair pace: others wait for its place.
 async fn read(mut part: Field<'_>) -> Result<Bytes, ChatError> {
-    let mut content = BytesMut::new();
+    let (mut content, began) = (BytesMut::new(), Instant::now());
     while let Some(chunk) = next_chunk(&mut part).await? {
+        let fair = CHUNK_WAIT + Duration::from_secs((content.len() / FAIR_PACE) as u64);
+        if began.elapsed() > fair {
+            return Err(no_upload("the upload is too slow"));
+        }
         if content.len() + chunk.len() > FILE_MAX {
             return Err(too_large());
         }
