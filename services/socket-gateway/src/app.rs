@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, http::StatusCode, middleware};
-use chat_core::{Chat, Code, Feed, process::Shutdown};
+use axum::{Router, middleware};
+use chat_core::{Chat, Feed, process::Shutdown};
 use dialects::{
     chatto::socket::ChattoLeg,
     conversations,
@@ -14,7 +14,6 @@ use dialects::{
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rand::RngExt;
-use serde_json::{Value, json};
 
 use crate::{
     admin::{self, Health},
@@ -157,15 +156,7 @@ fn router(
     }
     router
         .merge(sockets::own_path("/ws", &mount, messenger::plain_router(mount.ports.clone())))
-        .fallback(nothing_here)
         .layer(sockets::layer(&mount))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
         .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_upgrade))
-}
-
-/// REST is message-api's; sockets of protocols that are not enabled are nobody's.
-async fn nothing_here() -> (StatusCode, Json<Value>) {
-    let code = Code::NotFound.as_str();
-    let body = json!({"success": false, "error": "no socket is served here", "code": code});
-    (StatusCode::NOT_FOUND, Json(body))
 }

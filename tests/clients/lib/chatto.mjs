@@ -49,12 +49,6 @@ export class Client extends Mailbox {
     this.socket.emit(event, ...payload);
   }
 
-  /** Waits until it is told everything: only then does a gateway take a socket's first event. */
-  async settles() {
-    assert.equal((await this.ask("settled?", null)).code, "unknown_event");
-    return this;
-  }
-
   /** Joins a room; answers the history. */
   async joins(roomId, fields = {}) {
     await this.does("join room", { roomId, ...fields });

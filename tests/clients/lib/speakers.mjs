@@ -28,7 +28,7 @@ const byRest = (person, conversation) => {
 /** 000: only the lobby. It has no events for edits and deletions. */
 const tinychat = async (t, gateway, person, conversation) => {
   assert.equal(conversation, "lobby");
-  const socket = await (await connect(t, gateway, person)).settles();
+  const socket = await connect(t, gateway, person);
   const common = ({ id, author, content }) => ({ id: String(id), author, text: content });
   const live = (message) => {
     keys(message, ["author", "content", "id", "timestamp"]);
@@ -122,7 +122,7 @@ const chatto = async (t, gateway, person, conversation) => {
 /** A connection of 003. */
 export const messengerSocket = async (t, gateway, person) => {
   const socket = await connect(t, `${gateway}/chat`, person, { path: "/ws" });
-  return socket.settles();
+  return socket;
 };
 
 const CHAT = ["created_at", "has_read", "id", "media", "mediaIds", "message"];
