@@ -27,3 +27,11 @@ pub mod tinychat;
 
 /// The protocols that can be enabled, each a folder here.
 pub const PROTOCOLS: &[&str] = &["tinychat", "conversations", "one-to-one", "messenger", "chatto"];
+
+/// One of [`PROTOCOLS`], for the setting of that name. The error is one sentence.
+pub fn parse_protocol(raw: &str) -> Result<String, String> {
+    match PROTOCOLS.contains(&raw) {
+        true => Ok(raw.to_owned()),
+        false => Err(format!("PROTOCOLS may name only {}", PROTOCOLS.join(", "))),
+    }
+}

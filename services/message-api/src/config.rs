@@ -85,7 +85,7 @@ pub struct Config {
     pub lobby_max: u32,
 
     /// The protocols that are served, with commas between; the same for all services
-    #[arg(long, env = "PROTOCOLS", value_delimiter = ',', default_values = dialects::PROTOCOLS, value_parser = protocol)]
+    #[arg(long, env = "PROTOCOLS", value_delimiter = ',', default_values = dialects::PROTOCOLS, value_parser = dialects::parse_protocol)]
     pub protocols: Vec<String>,
 
     /// Where uploads are kept: `file:///a/directory` or `s3://bucket/prefix` (with the usual AWS_… variables); the same for all replicas [default in development: a temporary directory]
@@ -148,19 +148,6 @@ pub struct Settings {
 }
 
 impl Config {
-    /// Reads the command line and the environment. The error is one sentence that names the
-    /// setting; `--help` and `--version` are answered here.
-    pub fn read() -> Result<Self, String> {
-        Self::try_parse().map_err(|error| {
-            if !error.use_stderr() {
-                error.exit();
-            }
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            first.strip_prefix("error: ").unwrap_or(first).to_owned()
-        })
-    }
-
     /// Reads the secrets, parses the URLs. The error is one sentence that names the setting.
     pub fn settings(&self) -> Result<Settings, String> {
         let database_url =
@@ -228,15 +215,6 @@ impl Config {
     pub fn hash_parallel(&self) -> usize {
         let cores = || available_parallelism().map_or(1, usize::from);
         self.hash_parallel.map_or_else(cores, |n| n as usize)
-    }
-}
-
-/// One of the protocols that there are.
-fn protocol(raw: &str) -> Result<String, String> {
-    let known = dialects::PROTOCOLS;
-    match known.contains(&raw) {
-        true => Ok(raw.to_owned()),
-        false => Err(format!("PROTOCOLS may name only {}", known.join(", "))),
     }
 }
 

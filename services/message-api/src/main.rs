@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use chat_core::process::start_logs;
+use chat_core::process::{read_settings, start_logs};
 use message_api::{app, config::Config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = Config::read().and_then(|config| {
+    let settings = read_settings::<Config>().and_then(|config| {
         let settings = config.settings()?;
         start_logs(&config.log)?;
         Ok((config, settings))

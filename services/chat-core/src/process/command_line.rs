@@ -14,8 +14,7 @@ pub fn read_settings<C: Parser>() -> Result<C, String> {
 }
 
 /// The first line of what clap says, without its "error: ".
-#[must_use]
-pub fn sentence(error: &clap::Error) -> String {
+fn sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     first.strip_prefix("error: ").unwrap_or(first).to_owned()

@@ -7,7 +7,7 @@ mod secret;
 mod shutdown;
 
 pub use backoff::Backoff;
-pub use command_line::{read_settings, sentence};
+pub use command_line::read_settings;
 pub use logs::{LogFormat, LogSettings, start_logs};
 pub use secret::Secret;
 pub use shutdown::Shutdown;
