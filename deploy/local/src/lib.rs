@@ -8,6 +8,7 @@
 //! | `backing`, `mariadb`, `redis` | the servers below; private ones, or given by URL |
 //! | `services`, `front` | how message-api, the gateways and HAProxy are started |
 //! | `addresses`, `ports` | who listens where |
+//! | [`strait`] | proxies between the parts, for tests: slow, silent, cut |
 //! | `home`, `place`, `janitor` | directories, locks, what is cleaned up and when |
 //!
 //! Programs die with the process that started them, however it ends.
@@ -25,9 +26,11 @@ pub mod ports;
 mod redis;
 mod services;
 pub mod stack;
+pub mod strait;
 
 pub use backing::{Servers, Source};
 pub use options::Options;
 pub use part::{Command, LogSink, Part, silent, terminal};
 pub use ports::{FixedPorts, Ports};
 pub use stack::{Stack, Urls};
+pub use strait::{Link, Straits, Weather};

@@ -21,6 +21,8 @@ pub struct Options {
     pub gateways: usize,
     /// With HAProxy before them?
     pub front: bool,
+    /// Does every link between two parts go through a proxy that tests can slow down or cut?
+    pub straits: bool,
     /// Which ports.
     pub ports: Ports,
     /// Where MySQL or MariaDB is.
@@ -69,6 +71,7 @@ impl Default for Options {
             apis: 1,
             gateways: 2,
             front: false,
+            straits: false,
             ports: Ports::Free,
             database: Source::Private,
             redis: Source::Private,

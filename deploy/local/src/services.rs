@@ -11,6 +11,7 @@ use crate::{
     options::Options,
     part::{Launch, Plan, Probe},
     place,
+    strait::{Link, Straits},
 };
 
 /// Every message-api. Uploads lie in the stack's own directory, for all of them.
@@ -18,49 +19,58 @@ pub(crate) fn apis(
     options: &Options,
     home: &Home,
     backing: &Backing,
+    straits: &Straits,
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
-    let service = service("message-api", options, backing)?
-        .env("DATABASE_URL", &backing.database_url)
+    let service = service("message-api", options)?
         .env("JWT_SECRET", &options.jwt_secret)
         .env("MEDIA_URL", format!("file://{}", home.path().join("media").display()));
     let plan = |(number, at): (usize, &ApiAddresses)| {
+        let database = straits.through(Link::ApiToDatabase(number), &backing.database_url)?;
+        let redis = straits.through(Link::ApiToRedis(number), &backing.redis_url)?;
         let launch = service
             .clone()
+            .env("DATABASE_URL", database)
+            .env("REDIS_URL", redis)
             .env("HTTP_ADDR", at.http.to_string())
             .env("GRPC_ADDR", at.grpc.to_string())
             .env("ADMIN_ADDR", at.admin.to_string())
             .envs(&options.api_env);
-        plan("message-api", number, launch, at.admin)
+        Ok(plan("message-api", number, launch, at.admin))
     };
-    Ok((1..).zip(&addresses.apis).map(plan).collect())
+    (1..).zip(&addresses.apis).map(plan).collect()
 }
 
 /// Every gateway. The nth asks the nth message-api, counted round.
 pub(crate) fn gateways(
     options: &Options,
     backing: &Backing,
+    straits: &Straits,
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
-    let service = service("socket-gateway", options, backing)?;
-    let pairs = addresses.gateways.iter().zip(addresses.apis.iter().cycle());
-    let plan = |(number, (at, api)): (usize, (&GatewayAddresses, &ApiAddresses))| {
-        let launch = service
-            .clone()
-            .env("MESSAGE_API_GRPC_URL", format!("http://{}", api.grpc))
-            .env("HTTP_ADDR", at.http.to_string())
-            .env("ADMIN_ADDR", at.admin.to_string())
-            .envs(&options.gateway_env);
-        plan("gateway", number, launch, at.admin)
-    };
-    Ok((1..).zip(pairs).map(plan).collect())
+    let service = service("socket-gateway", options)?;
+    let apis = (1..).zip(&addresses.apis).cycle();
+    let plan =
+        |((number, at), (api, api_at)): ((usize, &GatewayAddresses), (usize, &ApiAddresses))| {
+            let redis = straits.through(Link::GatewayToRedis(number), &backing.redis_url)?;
+            let url = format!("http://{}", api_at.grpc);
+            let url = straits.through(Link::GatewayToApi(number, api), &url)?;
+            let launch = service
+                .clone()
+                .env("REDIS_URL", redis)
+                .env("MESSAGE_API_GRPC_URL", url)
+                .env("HTTP_ADDR", at.http.to_string())
+                .env("ADMIN_ADDR", at.admin.to_string())
+                .envs(&options.gateway_env);
+            Ok(plan("gateway", number, launch, at.admin))
+        };
+    (1..).zip(&addresses.gateways).zip(apis).map(plan).collect()
 }
 
 /// What both are told alike.
-fn service(program: &str, options: &Options, backing: &Backing) -> Result<Launch> {
+fn service(program: &str, options: &Options) -> Result<Launch> {
     Ok(Launch::new(place::program(program)?)
         .env("ENVIRONMENT", "development")
-        .env("REDIS_URL", &backing.redis_url)
         .env("REDIS_PREFIX", &options.redis_prefix)
         .env("SERVICE_TOKEN", &options.service_token))
 }

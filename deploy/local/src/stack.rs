@@ -17,6 +17,7 @@ use crate::{
     options::Options,
     part::Part,
     place, services,
+    strait::Straits,
 };
 
 /// MariaDB, Redis, message-api, gateways, front door. Dropping it kills them all.
@@ -26,6 +27,7 @@ pub struct Stack {
     front: Option<Part>,
     gateways: Vec<Part>,
     apis: Vec<Part>,
+    straits: Straits,
     backing: Backing,
     janitor: OnceLock<Janitor>,
     addresses: Addresses,
@@ -59,12 +61,14 @@ impl Stack {
         }
         let part = |plan| Part::new(plan, &home, &options.logs);
         let front = addresses.front.map(|at| front::plan(&home, at, &addresses)).transpose()?;
-        let gateways = services::gateways(options, &backing, &addresses)?;
-        let apis = services::apis(options, &home, &backing, &addresses)?;
+        let straits = Straits::plan(options, &backing, &addresses)?;
+        let gateways = services::gateways(options, &backing, &straits, &addresses)?;
+        let apis = services::apis(options, &home, &backing, &straits, &addresses)?;
         Ok(Self {
             front: front.map(part),
             gateways: gateways.into_iter().map(part).collect(),
             apis: apis.into_iter().map(part).collect(),
+            straits,
             backing,
             janitor: OnceLock::new(),
             addresses,
@@ -84,6 +88,7 @@ impl Stack {
         {
             let _ = self.janitor.set(janitor);
         }
+        self.straits.open()?;
         try_join_all(self.apis.iter().map(Part::start)).await?;
         try_join_all(self.gateways.iter().map(Part::start)).await?;
         try_join_all(self.front.iter().map(Part::start)).await?;
@@ -127,6 +132,12 @@ impl Stack {
     #[must_use]
     pub const fn front(&self) -> Option<&Part> {
         self.front.as_ref()
+    }
+
+    /// What lies between the parts, if it was asked for.
+    #[must_use]
+    pub const fn straits(&self) -> &Straits {
+        &self.straits
     }
 
     /// message-api number `n`, from 1.
