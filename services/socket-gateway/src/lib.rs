@@ -18,6 +18,8 @@ pub mod config;
 pub mod connections;
 pub mod feed;
 pub mod guarded_io;
+#[allow(dead_code)]
+mod outbound;
 pub mod presence;
 pub mod server;
 pub mod sessions;
