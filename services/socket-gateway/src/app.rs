@@ -21,6 +21,7 @@ use crate::{
     config::Settings,
     connections::Connections,
     feed::{FeedHandle, GatewayFeed},
+    outbound::Flushers,
     presence::{Presence, Registry},
     server,
     sessions::Sessions,
@@ -61,10 +62,12 @@ pub async fn run(settings: Settings) -> Result<(), String> {
             tracing::error!(%cause, "the admin port failed");
         }
     });
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let accepting = server::serve(
         listener,
         router,
         Arc::clone(&connections),
+        Flushers::start(workers, &background),
         settings.write_deadline,
         shutdown.clone(),
     );

@@ -3,30 +3,35 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
+
+use crate::outbound::{Flushers, Outbound};
 
 /// Connections cut in one step of a drain.
 const BATCH: usize = 100;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Switch {
     cut: CancellationToken,
+    /// The way out, once the connection is served.
+    outbound: OnceLock<Arc<Outbound>>,
     /// The Engine.IO session that came over to this connection.
     carries: Mutex<Option<String>>,
 }
 
 /// Cuts one connection, from wherever it is held.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct KillSwitch(Arc<Switch>);
 
 impl KillSwitch {
@@ -35,9 +40,9 @@ impl KillSwitch {
         self.0.cut.cancel();
     }
 
-    /// Waits until it is cut.
-    pub fn killed(&self) -> WaitForCancellationFutureOwned {
-        self.0.cut.clone().cancelled_owned()
+    /// The connection's way out.
+    pub(crate) fn outbound(&self) -> Option<&Arc<Outbound>> {
+        self.0.outbound.get()
     }
 }
 
@@ -101,6 +106,11 @@ impl Connections {
         self.lock().upgraded.get(sid).cloned()
     }
 
+    /// A number that no connection of this process has.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// How many are open.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -129,6 +139,18 @@ pub struct OpenConnection {
 }
 
 impl OpenConnection {
+    /// Makes its way out over `stream`.
+    pub(crate) fn way_out(
+        &self,
+        stream: TcpStream,
+        flushers: &Flushers,
+        patience: Duration,
+    ) -> Arc<Outbound> {
+        let cut = self.switch.0.cut.clone();
+        let make = || Outbound::new(stream, self.number, flushers.clone(), cut, patience);
+        Arc::clone(self.switch.0.outbound.get_or_init(make))
+    }
+
     /// Its switch.
     #[must_use]
     pub const fn switch(&self) -> &KillSwitch {

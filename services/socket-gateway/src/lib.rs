@@ -8,7 +8,8 @@
 //! | [`feed`] | the port `Feed`: who here follows what; holes repaired, order kept | 9 |
 //! | [`presence`] | who is in which room, by lease in Redis | |
 //! | [`sessions`] | closes the sockets of sessions that ended | |
-//! | [`server`], [`connections`], [`guarded_io`] | accept connections, each with a kill switch and a write deadline | |
+//! | [`server`], [`connections`] | accept connections, each with a kill switch and a write deadline | |
+//! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
 //! | [`admin`] | health, readiness, metrics | |
 
 pub mod admin;
@@ -17,8 +18,6 @@ pub mod chat_client;
 pub mod config;
 pub mod connections;
 pub mod feed;
-pub mod guarded_io;
-#[allow(dead_code)]
 mod outbound;
 pub mod presence;
 pub mod server;

@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use chat_core::process::Shutdown;
-use hyper::{StatusCode, body::Incoming, server::conn::http1};
+use hyper::{StatusCode, body::Incoming, header::HeaderValue, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
@@ -22,7 +22,7 @@ use tower::ServiceExt;
 
 use crate::{
     connections::{Connections, KillSwitch, OpenConnection},
-    guarded_io::GuardedIo,
+    outbound::{Flushers, io::OutboundIo},
 };
 
 /// How long a request's head may take.
@@ -46,10 +46,11 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Serves until shutdown begins; connections that are open then live on.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     connections: Arc<Connections>,
+    flushers: Flushers,
     write_deadline: Duration,
     shutdown: Shutdown,
 ) {
@@ -64,9 +65,9 @@ pub async fn serve(
                 // One connection's trouble is its own.
                 let _ = tune(&stream, write_deadline);
                 let open = connections.open(room);
-                let served =
-                    serve_one(stream, open, router.clone(), write_deadline, shutdown.clone());
-                shutdown.spawn(served);
+                let outbound = open.way_out(stream, &flushers, write_deadline);
+                let io = OutboundIo::new(outbound, open);
+                shutdown.spawn(serve_one(io, router.clone(), shutdown.clone()));
             }
             Err(cause) => {
                 // Out of file descriptors, most likely: some will come free.
@@ -82,23 +83,17 @@ fn tune(stream: &TcpStream, write_deadline: Duration) -> io::Result<()> {
     SockRef::from(stream).set_tcp_user_timeout(Some(write_deadline))
 }
 
-async fn serve_one(
-    stream: TcpStream,
-    open: OpenConnection,
-    router: Router,
-    write_deadline: Duration,
-    shutdown: Shutdown,
-) {
-    let switch = open.switch().clone();
+async fn serve_one(io: OutboundIo<OpenConnection>, router: Router, shutdown: Shutdown) {
+    let switch = io.guard().switch().clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        detach(&mut request);
         request.extensions_mut().insert(switch.clone());
         router.clone().oneshot(request.map(Body::new))
     });
-    let io = TokioIo::new(GuardedIo::new(stream, open, write_deadline));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .serve_connection(io, service)
+        .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     tokio::pin!(connection);
     tokio::select! {
@@ -111,6 +106,19 @@ async fn serve_one(
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+/// Copies what a socket keeps of its request for as long as it lives: as it comes, every header is
+/// a slice of the connection's read buffer, 16 KiB that could not be freed.
+fn detach<B>(request: &mut hyper::Request<B>) {
+    for value in request.headers_mut().values_mut() {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = copy;
+        }
+    }
+    if let Ok(copy) = request.uri().to_string().parse() {
+        *request.uri_mut() = copy;
     }
 }
 

@@ -23,13 +23,17 @@ const ROOM: usize = 256 * 1024;
 pub(crate) struct OutboundIo<Guard> {
     outbound: Arc<Outbound>,
     killed: Pin<Box<WaitForCancellationFutureOwned>>,
-    _guard: Guard,
+    guard: Guard,
 }
 
 impl<Guard> OutboundIo<Guard> {
     pub(crate) fn new(outbound: Arc<Outbound>, guard: Guard) -> Self {
         let killed = Box::pin(outbound.cut.clone().cancelled_owned());
-        Self { outbound, killed, _guard: guard }
+        Self { outbound, killed, guard }
+    }
+
+    pub(crate) const fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     fn check(&self) -> io::Result<()> {
@@ -89,6 +93,9 @@ impl<Guard: Unpin> AsyncWrite for OutboundIo<Guard> {
         let mut queue = self.outbound.queue();
         ready!(poll_room(&mut queue, ROOM, cx));
         queue.take_written(buf);
+        if queue.is_stuck() {
+            self.outbound.cut.cancel();
+        }
         if !queue.is_blocked {
             self.outbound.write_out(&mut queue);
         }

@@ -27,10 +27,17 @@ use std::{
 
 use bytes::Bytes;
 use socket2::SockRef;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use flusher::Flushers;
+
+/// How long a socket may take to come over. A poll that was answered at the last moment may have
+/// taken the marker with it; then the client has to come again. Pings bring it up.
+const CROSSING: Duration = Duration::from_secs(15);
 
 /// Frames in one write; Linux takes 1,024 at most.
 const AT_ONCE: usize = 64;
@@ -70,6 +77,7 @@ struct Queue {
 struct Crossing {
     marker: Bytes,
     frames: Vec<Bytes>,
+    began: Instant,
 }
 
 /// The queue is full.
@@ -91,14 +99,9 @@ impl Outbound {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.queue().bytes
-    }
-
     /// Begins to bring a socket over. `marker` is the frame that it sends last on the old way.
     pub(crate) fn cross(&self, marker: Bytes) {
-        self.queue().crossings.push(Crossing { marker, frames: Vec::new() });
+        self.queue().crossings.push(Crossing { marker, frames: Vec::new(), began: Instant::now() });
     }
 
     /// Hands a frame over without waiting; `marker` says of which socket if it still crosses.
@@ -250,6 +253,11 @@ impl Queue {
         self.wake();
     }
 
+    /// Is a socket stuck half way?
+    fn is_stuck(&self) -> bool {
+        self.crossings.iter().any(|crossing| crossing.began.elapsed() > CROSSING)
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waiting.take() {
             waker.wake();
@@ -265,7 +273,7 @@ impl Queue {
             self.frames.push_back(Bytes::copy_from_slice(written));
             return;
         };
-        let Crossing { marker, frames } = self.crossings.swap_remove(arrived);
+        let Crossing { marker, frames, .. } = self.crossings.swap_remove(arrived);
         let at = frame::find(written, &marker).unwrap_or(written.len());
         let (before, after) = (&written[..at], &written[at + marker.len()..]);
         if !before.is_empty() {
@@ -316,7 +324,7 @@ mod tests {
         outbound.push(None, Bytes::from_static(b"three "), 100).unwrap();
         outbound.push(None, Bytes::from_static(b"four"), 100).unwrap();
         assert_eq!(read(&mut client, 18).await, b"one two three four");
-        assert_eq!(outbound.waiting(), 0);
+        assert_eq!(outbound.queue().bytes, 0);
     }
 
     #[tokio::test]
@@ -342,7 +350,7 @@ mod tests {
         while outbound.push(None, frame.clone(), 1 << 20).is_ok() {
             taken += frame.len();
             tokio::task::yield_now().await;
-            assert!(outbound.waiting() <= 1 << 20);
+            assert!(outbound.queue().bytes <= 1 << 20);
         }
         read(&mut client, taken).await;
         outbound.push(None, Bytes::from_static(b"done"), 1 << 20).unwrap();

@@ -131,7 +131,7 @@ fn open(io: &SocketIo, namespace: &'static str, mount: Mount, stranger: Stranger
         move |socket: SocketRef, TryData(auth): TryData<Value>| {
             let mount = mount.clone();
             let auth = auth.map_err(|cause| cause.to_string());
-            async move { handshake::admit(mount, socket, auth, stranger).await }
+            async move { handshake::admit(mount, socket, auth, (namespace, stranger)).await }
         }
     };
     let begin = move |socket: SocketRef| {

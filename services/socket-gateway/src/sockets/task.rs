@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chat_core::{ChatError, CloseReason, Code, Follow, Result};
+use chat_core::{ChatError, Code, Follow, Result};
 use dialects::socket::{Client, Conversing, Leg};
 use futures_util::future::join_all;
-use serde_json::{Value, json};
-use socketioxide::{SendError, extract::SocketRef};
+use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::timeout,
@@ -29,9 +28,7 @@ pub(super) type Side = (Arc<dyn Leg>, Box<dyn Conversing>);
 
 /// All that a socket's task needs.
 pub(super) struct Seat {
-    pub socket: SocketRef,
     pub sink: Arc<SocketSink>,
-    pub client: Client,
     pub sides: Vec<Side>,
     pub inbox: Inbox,
     pub begun: oneshot::Receiver<()>,
@@ -53,15 +50,13 @@ impl Seat {
         }
     }
 
-    /// Handles one event. A socket that can't take its answer is closed: it would wait for ever.
+    /// Handles one event.
     async fn handle(&mut self, delivery: Delivery) {
         let answer = ask(&mut self.sides, &delivery).await;
         if let Err(error) = &answer {
             tracing::info!(event = shown(&delivery.event), code = %error.code(), "refused an event");
         }
-        if reply(&self.socket, delivery, answer).is_err() && self.socket.connected() {
-            self.client.sink.close(CloseReason::SlowReader);
-        }
+        self.sink.reply(delivery, answer);
     }
 }
 
@@ -83,24 +78,6 @@ async fn ask(sides: &mut [Side], delivery: &Delivery) -> Result<Value> {
 }
 
 /// As much of an event's name as is worth telling.
-fn shown(event: &str) -> &str {
+pub(super) fn shown(event: &str) -> &str {
     event.char_indices().nth(NAME_MAX).map_or(event, |(end, _)| &event[..end])
-}
-
-/// Acknowledges, where the client asked for it; otherwise sends a refusal as an `error` event.
-pub(super) fn reply(
-    socket: &SocketRef,
-    delivery: Delivery,
-    answer: Result<Value>,
-) -> std::result::Result<(), SendError> {
-    match answer {
-        Ok(body) => delivery.ack.send(&body),
-        Err(error) if delivery.wants_ack => delivery.ack.send(&json!({
-            "success": false, "error": error.message(), "code": error.code().as_str(),
-        })),
-        Err(error) => {
-            let (event, code) = (shown(&delivery.event), error.code().as_str());
-            socket.emit("error", &json!({"event": event, "code": code, "error": error.message()}))
-        }
-    }
 }
