@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use chat_core::process::Shutdown;
-use hyper::{StatusCode, body::Incoming, header::HeaderValue, server::conn::http1};
+use hyper::{HeaderMap, StatusCode, body::Incoming, header::HeaderValue, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
@@ -110,13 +110,17 @@ async fn serve_one(io: OutboundIo<OpenConnection>, router: Router, shutdown: Shu
 }
 
 /// Copies what a socket keeps of its request for as long as it lives: as it comes, every header is
-/// a slice of the connection's read buffer, 16 KiB that could not be freed.
+/// a slice of the connection's read buffer, 16 KiB that could not be freed, and the map has room
+/// for more than there are.
 fn detach<B>(request: &mut hyper::Request<B>) {
-    for value in request.headers_mut().values_mut() {
+    let all = std::mem::take(request.headers_mut());
+    let mut copies = HeaderMap::with_capacity(all.len());
+    for (name, value) in &all {
         if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
-            *value = copy;
+            copies.append(name, copy);
         }
     }
+    *request.headers_mut() = copies;
     if let Ok(copy) = request.uri().to_string().parse() {
         *request.uri_mut() = copy;
     }

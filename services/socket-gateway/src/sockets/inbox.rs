@@ -2,11 +2,9 @@
 //! here the handler only puts the event into the queue.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chat_core::{ChatError, Code};
@@ -15,7 +13,7 @@ use socketioxide::{
     adapter::LocalAdapter, extract::AckSender, handler::FromMessageParts, socket::Socket,
 };
 use socketioxide_core::Str;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::sink::SocketSink;
@@ -37,6 +35,10 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
+    fn size(&self) -> usize {
+        self.text.as_ref().map_or(0, |text| text.len())
+    }
+
     /// The payload; `null` where there is none.
     pub(super) fn payload(&self) -> Result<Value, ChatError> {
         let Some(text) = &self.text else {
@@ -68,60 +70,87 @@ impl FromMessageParts<LocalAdapter> for Packet {
     }
 }
 
+/// What waits. An idle socket keeps nothing: a channel would keep room for 32 events.
+#[derive(Default)]
+struct Waiting {
+    events: VecDeque<Delivery>,
+    bytes: usize,
+}
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    news: Notify,
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The handler's end.
 #[derive(Clone)]
-pub(super) struct Outbox {
-    queue: Sender<(Delivery, usize)>,
-    bytes: Arc<AtomicUsize>,
-}
+pub(super) struct Outbox(Arc<Queue>);
 
 /// The task's end.
 pub(super) struct Inbox {
-    queue: Receiver<(Delivery, usize)>,
-    bytes: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
     /// The socket is gone.
     pub gone: CancellationToken,
 }
 
 pub(super) fn pair() -> (Outbox, Inbox) {
-    let (sender, receiver) = channel(EVENTS);
-    let bytes = Arc::new(AtomicUsize::new(0));
-    (
-        Outbox { queue: sender, bytes: Arc::clone(&bytes) },
-        Inbox { queue: receiver, bytes, gone: CancellationToken::new() },
-    )
+    let queue = Arc::new(Queue { waiting: Mutex::default(), news: Notify::new() });
+    (Outbox(Arc::clone(&queue)), Inbox { queue, gone: CancellationToken::new() })
 }
 
 impl Outbox {
     /// Puts an event into the queue, or tells the socket at once that it floods.
     pub(super) fn put(&self, sink: &SocketSink, delivery: Delivery) {
-        let size = delivery.text.as_ref().map_or(0, |text| text.len());
         metrics::counter!("switchboard_events_in_total").increment(1);
-        let waiting = self.bytes.fetch_add(size, Ordering::Relaxed);
-        let refused = if waiting > 0 && waiting + size > BYTES {
-            Some(delivery)
-        } else {
-            self.queue.try_send((delivery, size)).err().map(|error| error.into_inner().0)
-        };
-        if let Some(delivery) = refused {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
+        if let Err(refused) = self.try_put(delivery) {
             metrics::counter!("switchboard_events_refused_total").increment(1);
             let error = ChatError::new(Code::RateLimited, "too many events at once, slow down");
-            sink.reply(delivery, Err(error));
+            sink.reply(refused, Err(error));
         }
+    }
+
+    fn try_put(&self, delivery: Delivery) -> Result<(), Delivery> {
+        let mut waiting = self.0.waiting();
+        let is_too_long = waiting.bytes > 0 && waiting.bytes + delivery.size() > BYTES;
+        if is_too_long || waiting.events.len() == EVENTS {
+            return Err(delivery);
+        }
+        waiting.bytes += delivery.size();
+        waiting.events.push_back(delivery);
+        drop(waiting);
+        self.0.news.notify_one();
+        Ok(())
     }
 }
 
 impl Inbox {
     /// The next event. What came before the socket was gone still counts; then `None`.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
-        let next = tokio::select! {
-            biased;
-            next = self.queue.recv() => next,
-            () = self.gone.cancelled() => None,
+        loop {
+            let is_gone = self.gone.is_cancelled();
+            if let Some(next) = self.take() {
+                return Some(next);
+            }
+            if is_gone {
+                return None;
+            }
+            tokio::select! { () = self.queue.news.notified() => {}, () = self.gone.cancelled() => {} }
+        }
+    }
+
+    fn take(&self) -> Option<Delivery> {
+        let mut waiting = self.queue.waiting();
+        let Some(next) = waiting.events.pop_front() else {
+            waiting.events = VecDeque::new();
+            return None;
         };
-        let (delivery, size) = next?;
-        self.bytes.fetch_sub(size, Ordering::Relaxed);
-        Some(delivery)
+        waiting.bytes -= next.size();
+        Some(next)
     }
 }

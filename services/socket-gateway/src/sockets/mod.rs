@@ -114,7 +114,7 @@ fn settings(path: &'static str) -> SocketIoBuilder {
         .max_payload(FRAME_MAX as u64)
         .ws_max_message_size(FRAME_MAX)
         .ws_max_frame_size(FRAME_MAX)
-        .ws_read_buffer_size(4 * 1024)
+        .ws_read_buffer_size(1024)
         .max_buffer_size(QUEUE)
         .connect_timeout(Duration::from_secs(15))
         .with_parser(parser)
