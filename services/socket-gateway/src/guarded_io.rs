@@ -1,4 +1,4 @@
-//! A connection with a kill switch and a write deadline.
+//! A connection with a kill switch and a write deadline, which counts what was written.
 //!
 //! Socket.IO's writer waits for a slow reader inside a flush that nothing can cancel. So the
 //! bytes themselves pass through here: once killed, or once written data has waited longer than
@@ -28,14 +28,14 @@ pub struct GuardedIo<T> {
     deadline: Option<Pin<Box<Sleep>>>,
     patience: Duration,
     // Tells the list of connections when this one is gone, upgraded or not.
-    _open: OpenConnection,
+    open: OpenConnection,
 }
 
 impl<T> GuardedIo<T> {
     /// Guards `inner`: its switch cuts it, and so does written data that waits for `patience`.
     pub fn new(inner: T, open: OpenConnection, patience: Duration) -> Self {
         let killed = Box::pin(open.switch().killed());
-        Self { inner, killed, deadline: None, patience, _open: open }
+        Self { inner, killed, deadline: None, patience, open }
     }
 
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -43,6 +43,14 @@ impl<T> GuardedIo<T> {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Counts out what was written.
+    fn counted(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = outcome {
+            self.open.switch().backlog().written(bytes);
+        }
+        outcome
     }
 
     /// Passes a write's outcome on, and starts, stops or enforces the deadline.
@@ -82,6 +90,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for GuardedIo<T> {
     ) -> Poll<io::Result<usize>> {
         self.check(cx)?;
         let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
+        let outcome = self.counted(outcome);
         self.timed(cx, outcome)
     }
 
@@ -92,6 +101,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for GuardedIo<T> {
     ) -> Poll<io::Result<usize>> {
         self.check(cx)?;
         let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        let outcome = self.counted(outcome);
         self.timed(cx, outcome)
     }
 
@@ -122,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn the_switch_releases_a_read_that_waits() {
         let (near, _far) = duplex(16);
-        let open = Connections::new(1).open(None);
+        let open = Connections::new(1, 1).open(None);
         let switch = open.switch().clone();
         let mut guarded = GuardedIo::new(near, open, Duration::from_secs(60));
         let read = guarded.read_u8();
@@ -133,7 +143,7 @@ mod tests {
     #[tokio::test]
     async fn data_that_nobody_reads_is_cut_off_at_the_deadline() {
         let (near, _far) = duplex(16);
-        let open = Connections::new(1).open(None);
+        let open = Connections::new(1, 1).open(None);
         let mut guarded = GuardedIo::new(near, open, Duration::from_millis(50));
         let error = guarded.write_all(&[0; 64]).await.expect_err("cut");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

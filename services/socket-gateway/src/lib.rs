@@ -9,10 +9,12 @@
 //! | [`presence`] | who is in which room, by lease in Redis | |
 //! | [`sessions`] | closes the sockets of sessions that ended | |
 //! | [`server`], [`connections`], [`guarded_io`] | accept connections, each with a kill switch and a write deadline | |
+//! | [`backlog`] | how many bytes wait for one client | 10 |
 //! | [`admin`] | health, readiness, metrics | |
 
 pub mod admin;
 pub mod app;
+pub mod backlog;
 pub mod chat_client;
 pub mod config;
 pub mod connections;

@@ -12,16 +12,13 @@ use std::{
 use chat_core::{ChatError, Code};
 use serde_json::Value;
 use socketioxide::{
-    adapter::LocalAdapter,
-    extract::{AckSender, SocketRef},
-    handler::FromMessageParts,
-    socket::Socket,
+    adapter::LocalAdapter, extract::AckSender, handler::FromMessageParts, socket::Socket,
 };
 use socketioxide_core::Str;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 
-use super::task::reply;
+use super::sink::SocketSink;
 
 /// Events of one socket that may wait.
 const EVENTS: usize = 2_048;
@@ -35,7 +32,8 @@ pub(super) struct Delivery {
     /// `["event", payload]`, or `None` where that is too large to be read.
     pub text: Option<Str>,
     pub ack: AckSender,
-    pub wants_ack: bool,
+    /// Under which the client asked for an acknowledgement, if it did.
+    pub ack_id: Option<i64>,
 }
 
 impl Delivery {
@@ -54,7 +52,7 @@ impl Delivery {
 /// The packet itself, which the library's own extractors would parse at once.
 pub(super) struct Packet {
     pub text: Str,
-    pub wants_ack: bool,
+    pub ack_id: Option<i64>,
 }
 
 impl FromMessageParts<LocalAdapter> for Packet {
@@ -66,7 +64,7 @@ impl FromMessageParts<LocalAdapter> for Packet {
         ack: &Option<i64>,
     ) -> Result<Self, Infallible> {
         let text = packet.as_str().cloned().unwrap_or_default();
-        Ok(Self { text, wants_ack: ack.is_some() })
+        Ok(Self { text, ack_id: *ack })
     }
 }
 
@@ -96,7 +94,7 @@ pub(super) fn pair() -> (Outbox, Inbox) {
 
 impl Outbox {
     /// Puts an event into the queue, or tells the socket at once that it floods.
-    pub(super) fn put(&self, socket: &SocketRef, delivery: Delivery) {
+    pub(super) fn put(&self, sink: &SocketSink, delivery: Delivery) {
         let size = delivery.text.as_ref().map_or(0, |text| text.len());
         metrics::counter!("switchboard_events_in_total").increment(1);
         let waiting = self.bytes.fetch_add(size, Ordering::Relaxed);
@@ -109,7 +107,7 @@ impl Outbox {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
             metrics::counter!("switchboard_events_refused_total").increment(1);
             let error = ChatError::new(Code::RateLimited, "too many events at once, slow down");
-            let _ = reply(socket, delivery, Err(error));
+            sink.reply(delivery, Err(error));
         }
     }
 }
@@ -125,5 +123,10 @@ impl Inbox {
         let (delivery, size) = next?;
         self.bytes.fetch_sub(size, Ordering::Relaxed);
         Some(delivery)
+    }
+
+    /// How many events wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
     }
 }

@@ -2,18 +2,22 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use chat_core::{CloseReason, Frame, Sink, process::Shutdown};
+use chat_core::{ChatError, CloseReason, Frame, Sink, process::Shutdown};
+use serde_json::{Value, json, value::to_raw_value};
 use socketioxide::{SendError, SocketError, TransportType, extract::SocketRef};
 use tokio::time::sleep;
 
-use super::Mount;
-use crate::connections::{Connections, KillSwitch};
+use super::{Mount, inbox::Delivery, task::shown};
+use crate::{
+    backlog::{Backlog, header},
+    connections::{Connections, KillSwitch},
+};
 
 /// How long a client may take to go by itself once told.
 const GO: Duration = Duration::from_secs(2);
@@ -25,6 +29,7 @@ const HELD: usize = 1_024;
 #[derive(Default)]
 struct Held {
     frames: Vec<Frame>,
+    bytes: usize,
     close: Option<CloseReason>,
 }
 
@@ -32,6 +37,11 @@ struct Held {
 pub(super) struct SocketSink {
     socket: SocketRef,
     connections: Arc<Connections>,
+    /// The switch of the websocket that carries this socket, once one does.
+    websocket: OnceLock<KillSwitch>,
+    /// What waits for the next poll, until then.
+    polled: Option<Arc<Backlog>>,
+    queue_bytes: usize,
     shutdown: Shutdown,
     is_open: AtomicBool,
     held: Mutex<Option<Held>>,
@@ -43,11 +53,7 @@ impl Sink for SocketSink {
         if !self.is_open.load(Ordering::Acquire)
             && let Some(held) = &mut *self.held()
         {
-            if held.frames.len() < HELD {
-                held.frames.push(frame.clone());
-            } else {
-                held.close = Some(CloseReason::SlowReader);
-            }
+            held.put(frame, self.queue_bytes);
             return;
         }
         self.emit(frame);
@@ -65,11 +71,13 @@ impl Sink for SocketSink {
         }
         let reason_name = reason.as_str();
         metrics::counter!("switchboard_closed_total", "reason" => reason_name).increment(1);
-        let switch = self.switch();
+        let switch = self.switch().cloned();
         match reason {
-            // Cutting the transport makes official clients come back by themselves.
-            CloseReason::SlowReader | CloseReason::Draining if switch.is_some() => {}
-            _ => drop(self.socket.clone().disconnect()),
+            // A lost transport makes official clients come back by themselves.
+            CloseReason::SlowReader | CloseReason::Draining => {
+                self.polled.iter().for_each(|polled| polled.end());
+            }
+            CloseReason::SessionEnded => drop(self.socket.clone().disconnect()),
         }
         let Some(switch) = switch else { return };
         match reason {
@@ -87,9 +95,14 @@ impl Sink for SocketSink {
 impl SocketSink {
     /// Holds everything until [`Self::release`].
     pub(super) fn new(socket: SocketRef, mount: &Mount) -> Self {
+        let is_polling = socket.transport_type() == TransportType::Polling;
+        let polled = is_polling.then(|| mount.connections.polled(&socket.id.to_string()));
         Self {
             socket,
             connections: Arc::clone(&mount.connections),
+            websocket: OnceLock::new(),
+            polled,
+            queue_bytes: mount.ports.queue_bytes,
             shutdown: mount.shutdown.clone(),
             is_open: AtomicBool::new(false),
             held: Mutex::new(Some(Held::default())),
@@ -105,7 +118,7 @@ impl SocketSink {
     pub(super) fn release(&self) {
         let close = {
             let mut held = self.held();
-            let Held { frames, close } = held.take().unwrap_or_default();
+            let Held { frames, close, .. } = held.take().unwrap_or_default();
             frames.iter().for_each(|frame| self.emit(frame));
             self.is_open.store(true, Ordering::Release);
             close
@@ -122,29 +135,121 @@ impl SocketSink {
         }
     }
 
+    /// Waits until a frame of any length would find room.
+    pub(super) async fn has_room(&self) {
+        self.backlog().falls_to(self.queue_bytes / 2).await;
+    }
+
+    /// Waits until everything has been written.
+    pub(super) async fn has_written(&self) {
+        self.backlog().falls_to(0).await;
+    }
+
+    /// Waits until this socket is told to go.
+    pub(super) async fn told_to_go(&self) {
+        self.shutdown.begun().await;
+        if let Some(switch) = self.switch() {
+            switch.told_to_go().cancelled().await;
+        }
+    }
+
+    /// Acknowledges, where the client asked for it; otherwise sends a refusal as an `error` event.
+    pub(super) fn reply(&self, delivery: Delivery, answer: chat_core::Result<Value>) {
+        let Delivery { event, ack, ack_id, .. } = delivery;
+        let body = match (answer, ack_id) {
+            (Ok(body), _) => body,
+            (Err(error), Some(_)) => json!({
+                "success": false, "error": error.message(), "code": error.code().as_str(),
+            }),
+            (Err(error), None) => return self.emit(&refusal(&event, &error)),
+        };
+        let Some(id) = ack_id else { return };
+        // A value of ours always serialises.
+        let Ok(body) = to_raw_value(&body) else { return };
+        let text = "43[]".len() + self.prefix() + id.to_string().len() + body.get().len();
+        self.send(text, false, || ack.send(&*body));
+    }
+
     fn emit(&self, frame: &Frame) {
-        match self.socket.emit(frame.name, &*frame.body) {
-            Ok(()) => metrics::counter!("switchboard_frames_out_total").increment(1),
-            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
-                if frame.fleeting {
+        let text = r#"42["",]"#.len() + self.prefix() + frame.name.len() + frame.body.get().len();
+        self.send(text, frame.fleeting, || self.socket.emit(frame.name, &*frame.body));
+    }
+
+    /// What the namespace takes in a packet.
+    fn prefix(&self) -> usize {
+        match self.socket.ns() {
+            "/" => 0,
+            named => named.len() + ",".len(),
+        }
+    }
+
+    /// Sends a packet that is so long as a text, if there is room. If not, one that may be missed
+    /// is, and for another the socket is closed: it comes back and catches up.
+    fn send(&self, text: usize, fleeting: bool, send: impl FnOnce() -> Result<(), SendError>) {
+        let bytes = text + header(text);
+        let most = if fleeting { self.queue_bytes / 2 } else { self.queue_bytes };
+        let backlog = self.backlog();
+        // Counted in first, or it might be counted out before.
+        let sent = backlog.put(bytes, most).then(|| send().inspect_err(|_| backlog.written(bytes)));
+        match sent {
+            Some(Ok(())) => metrics::counter!("switchboard_frames_out_total").increment(1),
+            None | Some(Err(SendError::Socket(SocketError::InternalChannelFull))) => {
+                if fleeting {
                     metrics::counter!("switchboard_fleeting_dropped_total").increment(1);
                 } else if self.is_open.load(Ordering::Acquire) {
                     self.close(CloseReason::SlowReader);
                 }
             }
             // It is gone already; its task will notice.
-            Err(SendError::Socket(SocketError::Closed)) => {}
-            Err(SendError::Serialize(cause)) => {
-                tracing::error!(event = frame.name, %cause, "a frame could not be encoded");
+            Some(Err(SendError::Socket(SocketError::Closed))) => {}
+            Some(Err(SendError::Serialize(cause))) => {
+                tracing::error!(%cause, "a packet could not be encoded");
             }
         }
     }
+
+    fn backlog(&self) -> &Backlog {
+        static NOBODY: OnceLock<Backlog> = OnceLock::new();
+        let carried = self.switch().map(KillSwitch::backlog).or(self.polled.as_deref());
+        carried.unwrap_or_else(|| NOBODY.get_or_init(Backlog::default))
+    }
+
     /// The switch of the websocket that carries this socket; polling has none.
-    fn switch(&self) -> Option<KillSwitch> {
+    fn switch(&self) -> Option<&KillSwitch> {
+        if let Some(known) = self.websocket.get() {
+            return Some(known);
+        }
         if self.socket.transport_type() == TransportType::Polling {
             return None;
         }
         let upgraded = self.connections.of_upgraded(&self.socket.id.to_string());
-        upgraded.or_else(|| self.socket.req_parts().extensions.get().cloned())
+        let switch = upgraded.or_else(|| self.socket.req_parts().extensions.get().cloned())?;
+        Some(self.websocket.get_or_init(|| switch))
     }
+}
+
+impl Held {
+    fn put(&mut self, frame: &Frame, most: usize) {
+        let bytes = frame.body.get().len();
+        if self.frames.len() < HELD && (self.bytes == 0 || self.bytes + bytes <= most) {
+            self.bytes += bytes;
+            self.frames.push(frame.clone());
+        } else {
+            self.close = Some(CloseReason::SlowReader);
+        }
+    }
+}
+
+impl Drop for SocketSink {
+    fn drop(&mut self) {
+        if self.polled.take().is_some() {
+            self.connections.forget_polled(&self.socket.id.to_string());
+        }
+    }
+}
+
+/// An `error` event.
+fn refusal(event: &str, error: &ChatError) -> Frame {
+    let (event, code) = (shown(event), error.code().as_str());
+    Frame::new("error", &json!({"event": event, "code": code, "error": error.message()}))
 }
