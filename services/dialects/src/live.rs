@@ -5,6 +5,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use axum::{
     body::Bytes,
     extract::{
@@ -96,11 +97,17 @@ impl Outbox {
     }
 }
 
+#[async_trait]
 impl Sink for Outbox {
     fn deliver(&self, frame: &Frame) {
         if !self.put((self.wording)(frame), frame.fleeting) && !frame.fleeting {
             self.close(CloseReason::SlowReader);
         }
+    }
+
+    async fn has_room(&self) {
+        let half = u32::try_from(self.most / 2).unwrap_or(u32::MAX);
+        let _ = self.room.acquire_many(half).await;
     }
 
     fn close(&self, reason: CloseReason) {

@@ -56,7 +56,12 @@ pub async fn run(settings: Settings) -> Result<(), String> {
 
     let (ports, subscriber) = ports(&settings, &shutdown, &background)?;
     let router = router(&settings, ports, &connections, &shutdown);
-    let health = Health { subscriber, shutdown: leaving.clone(), metrics };
+    let health = Health {
+        subscriber,
+        shutdown: leaving.clone(),
+        connections: Arc::clone(&connections),
+        metrics,
+    };
     let admin = axum::serve(admin_listener, admin::router(health));
     background.spawn_until_stopped(async move {
         if let Err(cause) = admin.await {

@@ -186,6 +186,12 @@ impl Connections {
         self.lock().upgraded.get(sid).cloned()
     }
 
+    /// Bytes that wait for all websockets of Socket.IO together.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.lock().all.values().map(|switch| switch.backlog().bytes()).sum()
+    }
+
     /// How many are open.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -229,6 +235,7 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         let carried = self.switch.0.carries.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.switch.backlog().clear();
         let mut open = self.connections.lock();
         open.all.remove(&self.number);
         if let Some(sid) = carried {

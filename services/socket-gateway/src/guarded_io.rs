@@ -59,15 +59,24 @@ impl<T> GuardedIo<T> {
         cx: &mut Context<'_>,
         outcome: Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
-        if outcome.is_ready() {
+        if let Poll::Ready(outcome) = outcome {
             self.deadline = None;
-            return outcome;
+            return Poll::Ready(outcome.inspect_err(noted));
         }
         let patience = self.patience;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(deadline.as_mut().poll(cx));
-        metrics::counter!("switchboard_write_deadlines_total").increment(1);
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let late = io::ErrorKind::TimedOut.into();
+        noted(&late);
+        Poll::Ready(Err(late))
+    }
+}
+
+/// Counts a connection that is lost because its peer took nothing for too long, whether we or the
+/// kernel noticed.
+fn noted(error: &io::Error) {
+    if error.kind() == io::ErrorKind::TimedOut {
+        metrics::counter!("switchboard_closed_total", "reason" => "write_deadline").increment(1);
     }
 }
 
@@ -78,7 +87,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for GuardedIo<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
+        outcome.map(|outcome| outcome.inspect_err(noted))
     }
 }
 

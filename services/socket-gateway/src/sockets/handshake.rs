@@ -123,6 +123,7 @@ fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>) -> Inbox {
     let event_max = mount.ports.limits.event_max();
     // The socket owns its handlers and the sink owns the socket: not both ways.
     let sink = Arc::downgrade(sink);
+    let leaving = sink.clone();
     socket.on_fallback(move |Event(event): Event, packet: Packet, ack: AckSender| {
         // Runs in the read loop, in the order in which the events came.
         let text = (packet.text.len() <= event_max).then_some(packet.text);
@@ -133,6 +134,9 @@ fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>) -> Inbox {
     });
     socket.on_disconnect(move || {
         gone.cancel();
+        if let Some(sink) = leaving.upgrade() {
+            sink.gone();
+        }
         async {}
     });
     inbox

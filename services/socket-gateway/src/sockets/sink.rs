@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use chat_core::{ChatError, CloseReason, Frame, Sink, process::Shutdown};
 use serde_json::{Value, json, value::to_raw_value};
 use socketioxide::{SendError, SocketError, TransportType, extract::SocketRef};
@@ -48,6 +49,7 @@ pub(super) struct SocketSink {
     is_closing: AtomicBool,
 }
 
+#[async_trait]
 impl Sink for SocketSink {
     fn deliver(&self, frame: &Frame) {
         if !self.is_open.load(Ordering::Acquire)
@@ -57,6 +59,10 @@ impl Sink for SocketSink {
             return;
         }
         self.emit(frame);
+    }
+
+    async fn has_room(&self) {
+        self.backlog().falls_to(self.queue_bytes / 2).await;
     }
 
     fn close(&self, reason: CloseReason) {
@@ -135,9 +141,9 @@ impl SocketSink {
         }
     }
 
-    /// Waits until a frame of any length would find room.
-    pub(super) async fn has_room(&self) {
-        self.backlog().falls_to(self.queue_bytes / 2).await;
+    /// The socket is gone: nothing waits any more.
+    pub(super) fn gone(&self) {
+        self.polled.iter().for_each(|polled| polled.clear());
     }
 
     /// Waits until everything has been written.

@@ -79,10 +79,7 @@ impl Seat {
     /// Handles one event, once there is room for its answer: who asks for more than it reads is
     /// only slowed down.
     async fn handle(&mut self, delivery: Delivery) {
-        tokio::select! {
-            () = self.sink.has_room() => {}
-            () = self.inbox.gone.cancelled() => {}
-        }
+        self.sink.has_room().await;
         let answer = ask(&mut self.sides, &delivery).await;
         if let Err(error) = &answer {
             tracing::info!(event = shown(&delivery.event), code = %error.code(), "refused an event");
