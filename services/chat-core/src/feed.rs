@@ -67,11 +67,17 @@ pub trait Render: Send + Sync + 'static {
 }
 
 /// The way to one socket.
+#[async_trait]
 pub trait Sink: Send + Sync + 'static {
     /// Hands a frame over without waiting. Frames arrive in the order in which they were handed
     /// over. A socket that can't take one that must arrive is closed with a reason: it comes back
     /// and catches up, and nobody else waits for it.
     fn deliver(&self, frame: &Frame);
+
+    /// Waits until a frame of any length finds room, or the socket is gone. Who hands over more
+    /// than one answer to a request waits before each: a long catching up goes at the reader's
+    /// pace.
+    async fn has_room(&self);
 
     /// Closes the socket. Closing twice is fine.
     fn close(&self, reason: CloseReason);

@@ -108,6 +108,11 @@ pub struct Config {
     #[arg(long, env = "HASH_PARALLEL", value_parser = value_parser!(u32).range(1..=256))]
     pub hash_parallel: Option<u32>,
 
+    /// Seconds between readiness off and the last request accepted, so that a load balancer
+    /// notices; before SHUTDOWN_GRACE
+    #[arg(long, env = "DRAIN_DELAY", default_value_t = 0, value_parser = value_parser!(u64).range(0..=600))]
+    pub drain_delay: u64,
+
     /// Seconds that requests under way get to end after SIGTERM
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 25, value_parser = value_parser!(u64).range(1..=600))]
     pub shutdown_grace: u64,

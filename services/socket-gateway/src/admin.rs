@@ -7,7 +7,7 @@ use chat_core::process::Shutdown;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
-use crate::subscriber::Subscriber;
+use crate::{connections::Connections, subscriber::Subscriber};
 
 /// What readiness depends on. Liveness depends on nothing: sockets outlive Redis and message-api.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Health {
     pub subscriber: Arc<Subscriber>,
     /// Has a stop begun?
     pub shutdown: Shutdown,
+    /// Whose bytes wait.
+    pub connections: Arc<Connections>,
     /// The metrics.
     pub metrics: PrometheusHandle,
 }
@@ -25,8 +27,15 @@ pub fn router(health: Health) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(async |State(health): State<Health>| health.metrics.render()))
+        .route("/metrics", get(measured))
         .with_state(health)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric")]
+async fn measured(State(health): State<Health>) -> String {
+    let waiting = health.connections.waiting_bytes();
+    metrics::gauge!("switchboard_waiting_bytes").set(waiting as f64);
+    health.metrics.render()
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {

@@ -1,6 +1,6 @@
 //! Puts the gateway together, runs it, and stops it in order.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
 use chat_core::{Chat, Feed, process::Shutdown};
@@ -14,6 +14,7 @@ use dialects::{
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rand::RngExt;
+use tokio::time::sleep;
 
 use crate::{
     admin::{self, Health},
@@ -48,14 +49,20 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     let admin_listener = server::bind(config.admin_addr)?;
     let metrics =
         PrometheusBuilder::new().install_recorder().map_err(|cause| format!("metrics: {cause}"))?;
-    let shutdown = Shutdown::new();
+    // First only readiness goes, then what serves clients.
+    let (leaving, shutdown) = (Shutdown::new(), Shutdown::new());
     // The bus and the admin port live until the last socket is gone.
     let background = Shutdown::new();
-    let connections = Connections::new(config.connections_max);
+    let connections = Connections::new(config.connections_max, config.handshakes_max);
 
     let (ports, subscriber) = ports(&settings, &shutdown, &background)?;
     let router = router(&settings, ports, &connections, &shutdown);
-    let health = Health { subscriber, shutdown: shutdown.clone(), metrics };
+    let health = Health {
+        subscriber,
+        shutdown: leaving.clone(),
+        connections: Arc::clone(&connections),
+        metrics,
+    };
     let admin = axum::serve(admin_listener, admin::router(health));
     background.spawn_until_stopped(async move {
         if let Err(cause) = admin.await {
@@ -76,15 +83,31 @@ pub async fn run(settings: Settings) -> Result<(), String> {
 
     Shutdown::signal().await.map_err(|cause| format!("signals: {cause}"))?;
     tracing::info!(connections = connections.count(), "stopping");
+    leaving.begin();
+    sleep(settings.drain_delay).await;
+    let in_time = stop(&shutdown, &background, &connections, settings.shutdown_grace).await;
+    tracing::info!(in_time, "stopped");
+    Ok(())
+}
+
+/// Clients go first, then what carries their last words. Was it all done in time?
+async fn stop(
+    shutdown: &Shutdown,
+    background: &Shutdown,
+    connections: &Connections,
+    grace: Duration,
+) -> bool {
     // Presence says farewell before the first socket goes: who comes back elsewhere in time has
     // never left.
     shutdown.begin();
-    connections.drain(settings.shutdown_grace / 2).await;
-    let mut in_time = shutdown.finished(settings.shutdown_grace / 4).await;
+    connections.drain(grace / 2).await;
+    let mut in_time = shutdown.finished(grace / 4).await;
+    if !in_time {
+        connections.cut();
+        in_time = shutdown.finished(grace / 8).await;
+    }
     background.begin();
-    in_time &= background.finished(settings.shutdown_grace / 4).await;
-    tracing::info!(in_time, "stopped");
-    Ok(())
+    background.finished(grace / 8).await && in_time
 }
 
 /// The two ports, with everything behind them.
@@ -133,6 +156,7 @@ fn ports(
         chat,
         feed,
         limits: settings.limits,
+        queue_bytes: config.queue_bytes,
         guests: config.guests,
         keys: Arc::new(SocketKeys::new(epoch)),
         origins: config.allowed_origins.clone().into(),
@@ -153,13 +177,15 @@ fn router(
         connections: Arc::clone(connections),
         shutdown: shutdown.clone(),
     };
+    let in_turn = middleware::from_fn_with_state(Arc::clone(connections), server::in_turn);
     let mut router = Router::new();
     if enabled.iter().any(|name| name == "conversations") {
-        router = router.merge(conversations::socket::router(ports));
+        router = router.merge(conversations::socket::router(ports).layer(in_turn.clone()));
     }
+    let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
     router
-        .merge(sockets::own_path("/ws", &mount, messenger::plain_router(mount.ports.clone())))
+        .merge(sockets::own_path("/ws", &mount, plain))
         .layer(sockets::layer(&mount))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
-        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_upgrade))
+        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
 }

@@ -1,6 +1,6 @@
 //! The settings: environment variables (or flags), read once, checked before any port is bound.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chat_core::{
     Limits,
@@ -71,6 +71,19 @@ pub struct Config {
     #[arg(long, env = "WRITE_DEADLINE", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub write_deadline: u64,
 
+    /// Most who may come in at the same time; more wait for their turn
+    #[arg(long, env = "HANDSHAKES_MAX", default_value_t = 64, value_parser = at_least_one)]
+    pub handshakes_max: usize,
+
+    /// Bytes that may wait for one client; who reads more slowly than that is disconnected
+    #[arg(long, env = "QUEUE_BYTES", default_value_t = 1_048_576, value_parser = queue_bytes)]
+    pub queue_bytes: usize,
+
+    /// Seconds between readiness off and the first client sent away, so that a load balancer
+    /// notices; before SHUTDOWN_GRACE
+    #[arg(long, env = "DRAIN_DELAY", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub drain_delay: u64,
+
     /// Seconds that a stop may take: clients are told to go, what is under way is finished
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub shutdown_grace: u64,
@@ -93,6 +106,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Most time that a client may let written data wait.
     pub write_deadline: Duration,
+    /// Time between readiness off and the first client sent away.
+    pub drain_delay: Duration,
     /// Most time that a stop may take.
     pub shutdown_grace: Duration,
 }
@@ -121,10 +136,24 @@ impl Config {
             service_token,
             limits: Limits { text_max: self.text_max as usize, ..Limits::default() },
             write_deadline: Duration::from_secs(self.write_deadline),
+            drain_delay: Duration::from_secs(self.drain_delay),
             shutdown_grace: Duration::from_secs(self.shutdown_grace),
             config: self,
         })
     }
+}
+
+fn at_least_one(given: &str) -> Result<usize, String> {
+    bounded(given, 1..=100_000)
+}
+
+fn queue_bytes(given: &str) -> Result<usize, String> {
+    bounded(given, 16 * 1_024..=256 * 1_024 * 1_024)
+}
+
+fn bounded(given: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
+    let number = given.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("must be between {} and {}", range.start(), range.end()))
 }
 
 #[cfg(test)]
@@ -154,6 +183,8 @@ mod tests {
         let with = |more: [&'static str; 2]| [&GOOD[..], &more[..]].concat();
         assert!(refusal(&with(["--protocols", "chatto,irc"])).contains("irc"));
         assert!(refusal(&with(["--text-max", "0"])).contains("text-max"));
+        assert!(refusal(&with(["--queue-bytes", "100"])).contains("queue-bytes"));
+        assert!(refusal(&with(["--handshakes-max", "0"])).contains("handshakes-max"));
         assert!(refusal(&with(["--http-addr", "nowhere"])).contains("http-addr"));
     }
 

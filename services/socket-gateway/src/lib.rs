@@ -10,10 +10,12 @@
 //! | [`sessions`] | closes the sockets of sessions that ended | |
 //! | [`server`], [`connections`] | accept connections, each with a kill switch and a write deadline | |
 //! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
+//! | [`backlog`] | how many bytes wait for one client | 10 |
 //! | [`admin`] | health, readiness, metrics | |
 
 pub mod admin;
 pub mod app;
+pub mod backlog;
 pub mod chat_client;
 pub mod config;
 pub mod connections;

@@ -8,10 +8,13 @@ use axum::{
     body::Body,
     extract::{Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use chat_core::process::Shutdown;
-use hyper::{HeaderMap, StatusCode, body::Incoming, header::HeaderValue, server::conn::http1};
+use dialects::live::Departure;
+use hyper::{
+    HeaderMap, Method, StatusCode, body::Incoming, header::HeaderValue, server::conn::http1,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
@@ -27,6 +30,9 @@ use crate::{
 
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(30);
+
+/// Bytes that may wait unsent in the kernel for one client: the rest waits where it is counted.
+const UNSENT: u32 = 128 * 1024;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
@@ -80,7 +86,9 @@ pub(crate) async fn serve(
 
 fn tune(stream: &TcpStream, write_deadline: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_user_timeout(Some(write_deadline))
+    let socket = SockRef::from(stream);
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_tcp_user_timeout(Some(write_deadline))
 }
 
 async fn serve_one(io: OutboundIo<OpenConnection>, router: Router, shutdown: Shutdown) {
@@ -88,6 +96,7 @@ async fn serve_one(io: OutboundIo<OpenConnection>, router: Router, shutdown: Shu
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         detach(&mut request);
         request.extensions_mut().insert(switch.clone());
+        request.extensions_mut().insert(Departure(switch.told_to_go()));
         router.clone().oneshot(request.map(Body::new))
     });
     let connection = http1::Builder::new()
@@ -126,8 +135,9 @@ fn detach<B>(request: &mut hyper::Request<B>) {
     }
 }
 
-/// Remembers which connection carries an Engine.IO session that goes over from polling.
-pub async fn note_upgrade(
+/// Remembers which connections carry websockets, and which of them carries an Engine.IO session
+/// that goes over from polling; and that what waited for a poll was fetched.
+pub async fn note_transport(
     State(connections): State<Arc<Connections>>,
     request: Request,
     next: Next,
@@ -136,12 +146,33 @@ pub async fn note_upgrade(
         query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned)
     });
     let switch = request.extensions().get::<KillSwitch>().cloned();
+    if sid.as_ref().is_some_and(|sid| connections.is_over(sid)) {
+        return (StatusCode::BAD_REQUEST, "this session is over, begin a new one").into_response();
+    }
+    let is_read = request.method() == Method::GET;
     let response = next.run(request).await;
-    // Only a session that there is can be upgraded.
-    if let (StatusCode::SWITCHING_PROTOCOLS, Some(sid), Some(switch)) =
-        (response.status(), sid, switch)
-    {
-        connections.upgraded(&sid, &switch);
+    match (response.status(), sid, switch) {
+        (StatusCode::SWITCHING_PROTOCOLS, sid, Some(switch)) => {
+            switch.carries_a_websocket();
+            // Only a session that there is can be upgraded.
+            if let Some(sid) = sid {
+                connections.upgraded(&sid, &switch);
+            }
+        }
+        (StatusCode::OK, Some(sid), _) if is_read => connections.answered(&sid),
+        _ => {}
     }
     response
+}
+
+/// Lets so many plain websockets in at the same time. Who waits too long is told to come back.
+pub async fn in_turn(
+    State(connections): State<Arc<Connections>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match connections.turn().await {
+        Some(_turn) => next.run(request).await,
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use chat_core::{
     Change, ChangeKind, CloseReason, ConversationId, Event, Frame, Listener, MessageId, Render,
     Seq, Sink, SocketKey,
@@ -27,11 +28,14 @@ impl Render for Bare {
 #[derive(Default)]
 pub(super) struct Ear(Mutex<Vec<u64>>);
 
+#[async_trait]
 impl Sink for Ear {
     fn deliver(&self, frame: &Frame) {
         let seq = frame.body.get().parse().expect("a seq");
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(seq);
     }
+
+    async fn has_room(&self) {}
 
     fn close(&self, _: CloseReason) {}
 }

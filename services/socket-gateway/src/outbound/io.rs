@@ -14,7 +14,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{Outbound, Queue};
+use super::{Outbound, Queue, noted};
 
 /// Bytes that may wait before the library has to: an answer to HTTP may be long.
 const ROOM: usize = 256 * 1024;
@@ -76,7 +76,10 @@ impl<Guard: Unpin> AsyncRead for OutboundIo<Guard> {
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    noted(&error);
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }
@@ -92,7 +95,8 @@ impl<Guard: Unpin> AsyncWrite for OutboundIo<Guard> {
         self.check()?;
         let mut queue = self.outbound.queue();
         ready!(poll_room(&mut queue, ROOM, cx));
-        queue.take_written(buf);
+        let taken_out = queue.take_written(buf);
+        self.outbound.backlog.written(taken_out);
         if queue.is_stuck() {
             self.outbound.cut.cancel();
         }

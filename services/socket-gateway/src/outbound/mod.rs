@@ -19,7 +19,7 @@ pub(crate) mod io;
 
 use std::{
     collections::VecDeque,
-    io::{ErrorKind, IoSlice},
+    io::{Error, ErrorKind, IoSlice},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
     time::Duration,
@@ -35,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use flusher::Flushers;
 
+use crate::backlog::Backlog;
+
 /// How long a socket may take to come over. A poll that was answered at the last moment may have
 /// taken the marker with it; then the client has to come again. Pings bring it up.
 const CROSSING: Duration = Duration::from_secs(15);
@@ -49,6 +51,8 @@ pub(crate) struct Outbound {
     flushers: Flushers,
     number: u64,
     cut: CancellationToken,
+    /// Counts what waits: who hands a frame over counts it in first.
+    backlog: Arc<Backlog>,
     /// How long written data may wait for the client.
     patience: Duration,
 }
@@ -80,9 +84,13 @@ struct Crossing {
     began: Instant,
 }
 
-/// The queue is full.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+/// Counts a connection that is lost because its peer took nothing for too long, whether we or the
+/// kernel noticed.
+fn noted(error: &Error) {
+    if error.kind() == ErrorKind::TimedOut {
+        metrics::counter!("switchboard_closed_total", "reason" => "write_deadline").increment(1);
+    }
+}
 
 impl Outbound {
     pub(crate) fn new(
@@ -90,13 +98,19 @@ impl Outbound {
         number: u64,
         flushers: Flushers,
         cut: CancellationToken,
+        backlog: Arc<Backlog>,
         patience: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self { stream, queue: Mutex::default(), flushers, number, cut, patience })
+        Arc::new(Self { stream, queue: Mutex::default(), flushers, number, cut, backlog, patience })
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what waits.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Begins to bring a socket over. `marker` is the frame that it sends last on the old way.
@@ -104,27 +118,19 @@ impl Outbound {
         self.queue().crossings.push(Crossing { marker, frames: Vec::new(), began: Instant::now() });
     }
 
-    /// Hands a frame over without waiting; `marker` says of which socket if it still crosses.
-    /// Refuses it if more than `limit` bytes would wait; a single frame always finds room.
-    pub(crate) fn push(
-        self: &Arc<Self>,
-        marker: Option<&Bytes>,
-        frame: Bytes,
-        limit: usize,
-    ) -> Result<(), Full> {
+    /// Hands a frame over without waiting. `marker` is the one of its socket, which may still be
+    /// on its way.
+    pub(crate) fn push(self: &Arc<Self>, marker: Option<&Bytes>, frame: Bytes) {
         let mut queue = self.queue();
         if queue.is_closing {
-            return Ok(());
-        }
-        if queue.bytes > 0 && queue.bytes + frame.len() > limit {
-            return Err(Full);
+            return;
         }
         queue.bytes += frame.len();
         let crossing =
             marker.and_then(|marker| queue.crossings.iter_mut().find(|c| c.marker == *marker));
         if let Some(crossing) = crossing {
             crossing.frames.push(frame);
-            return Ok(());
+            return;
         }
         queue.frames.push_back(frame);
         if !queue.is_dirty && !queue.is_blocked {
@@ -132,7 +138,6 @@ impl Outbound {
             drop(queue);
             self.flushers.tell(self);
         }
-        Ok(())
     }
 
     /// Writes what waits, as far as the client takes it.
@@ -158,12 +163,16 @@ impl Outbound {
             let mut slices = [IoSlice::new(&[]); AT_ONCE];
             let count = queue.slices(&mut slices);
             match self.stream.try_write_vectored(&slices[..count]) {
-                Ok(length) => queue.advance(length),
+                Ok(length) => {
+                    queue.advance(length);
+                    self.backlog.written(length);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
+                Err(error) => {
+                    noted(&error);
                     self.cut.cancel();
-                    queue.clear();
+                    self.clear(queue);
                 }
             }
         }
@@ -180,11 +189,17 @@ impl Outbound {
         let mut queue = self.queue();
         queue.is_closing = true;
         if self.cut.is_cancelled() {
-            queue.clear();
+            self.clear(&mut queue);
         }
         if queue.frames.is_empty() {
             self.shut();
         }
+    }
+
+    /// Nothing of it will ever go out.
+    fn clear(&self, queue: &mut Queue) {
+        queue.clear();
+        self.backlog.clear();
     }
 
     fn shut(&self) {
@@ -200,11 +215,11 @@ impl Outbound {
                 () = self.cut.cancelled() => true,
             };
             if !is_possible {
-                metrics::counter!("switchboard_write_deadlines_total").increment(1);
+                noted(&ErrorKind::TimedOut.into());
                 self.cut.cancel();
             }
             if self.cut.is_cancelled() {
-                self.queue().clear();
+                self.clear(&mut self.queue());
                 return self.shut();
             }
             let mut queue = self.queue();
@@ -265,24 +280,26 @@ impl Queue {
     }
 
     /// Takes whole frames that the library has written; a marker among them lets its socket's
-    /// frames through.
-    fn take_written(&mut self, written: &[u8]) {
+    /// frames through. Answers how many bytes of markers it took out.
+    fn take_written(&mut self, written: &[u8]) -> usize {
         let arrived = self.crossings.iter().position(|c| frame::find(written, &c.marker).is_some());
         let Some(arrived) = arrived else {
             self.bytes += written.len();
             self.frames.push_back(Bytes::copy_from_slice(written));
-            return;
+            return 0;
         };
         let Crossing { marker, frames, .. } = self.crossings.swap_remove(arrived);
         let at = frame::find(written, &marker).unwrap_or(written.len());
         let (before, after) = (&written[..at], &written[at + marker.len()..]);
+        let mut taken_out = marker.len();
         if !before.is_empty() {
-            self.take_written(before);
+            taken_out += self.take_written(before);
         }
         self.frames.extend(frames);
         if !after.is_empty() {
-            self.take_written(after);
+            taken_out += self.take_written(after);
         }
+        taken_out
     }
 }
 
@@ -306,7 +323,8 @@ mod tests {
         let (stream, _) = listener.accept().await.unwrap();
         let tasks = Shutdown::new();
         let flushers = Flushers::start(1, &tasks);
-        (Outbound::new(stream, 0, flushers, CancellationToken::new(), patience), client, tasks)
+        let (cut, backlog) = (CancellationToken::new(), Arc::default());
+        (Outbound::new(stream, 0, flushers, cut, backlog, patience), client, tasks)
     }
 
     async fn read(client: &mut TcpStream, length: usize) -> Vec<u8> {
@@ -319,10 +337,10 @@ mod tests {
     async fn frames_and_what_the_library_writes_go_out_in_the_order_in_which_they_came() {
         let (outbound, mut client, _tasks) = pair(PATIENCE).await;
         let mut library = OutboundIo::new(Arc::clone(&outbound), ());
-        outbound.push(None, Bytes::from_static(b"one "), 100).unwrap();
+        outbound.push(None, Bytes::from_static(b"one "));
         library.write_all(b"two ").await.unwrap();
-        outbound.push(None, Bytes::from_static(b"three "), 100).unwrap();
-        outbound.push(None, Bytes::from_static(b"four"), 100).unwrap();
+        outbound.push(None, Bytes::from_static(b"three "));
+        outbound.push(None, Bytes::from_static(b"four"));
         assert_eq!(read(&mut client, 18).await, b"one two three four");
         assert_eq!(outbound.queue().bytes, 0);
     }
@@ -334,36 +352,28 @@ mod tests {
         let frame = |text: &str| frame::event("/", "e", &format!("\"{text}\""));
         let marker = frame("marker");
         outbound.cross(marker.clone());
-        outbound.push(Some(&marker), frame("last"), 1_000).unwrap();
-        outbound.push(None, frame("other"), 1_000).unwrap();
+        outbound.push(Some(&marker), frame("last"));
+        outbound.push(None, frame("other"));
         library.write_all(&[&*frame("first"), &*marker].concat()).await.unwrap();
-        outbound.push(Some(&marker), frame("over"), 1_000).unwrap();
+        outbound.push(Some(&marker), frame("over"));
         let expected = ["other", "first", "last", "over"].map(|text| frame(text).to_vec()).concat();
         assert_eq!(read(&mut client, expected.len()).await, expected);
     }
 
     #[tokio::test]
-    async fn what_waits_for_a_slow_reader_is_bounded_and_goes_out_once_it_reads() {
+    async fn what_a_slow_reader_did_not_take_goes_out_once_it_reads_and_is_counted_out() {
         let (outbound, mut client, _tasks) = pair(PATIENCE).await;
         let frame = Bytes::from(vec![b'x'; 64 * 1024]);
         let mut taken = 0;
-        while outbound.push(None, frame.clone(), 1 << 20).is_ok() {
+        while outbound.backlog.put(frame.len(), 1 << 20) {
+            outbound.push(None, frame.clone());
             taken += frame.len();
             tokio::task::yield_now().await;
-            assert!(outbound.queue().bytes <= 1 << 20);
         }
         read(&mut client, taken).await;
-        outbound.push(None, Bytes::from_static(b"done"), 1 << 20).unwrap();
+        outbound.push(None, Bytes::from_static(b"done"));
         assert_eq!(read(&mut client, 4).await, b"done");
-    }
-
-    #[tokio::test]
-    async fn one_frame_finds_room_however_long_it_is() {
-        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
-        let long = Bytes::from(vec![b'x'; 3 << 20]);
-        outbound.push(None, long.clone(), 1 << 20).unwrap();
-        assert_eq!(outbound.push(None, long.clone(), 1 << 20), Err(Full));
-        assert_eq!(read(&mut client, long.len()).await.len(), long.len());
+        assert_eq!((outbound.backlog.bytes(), outbound.queue().bytes), (0, 0));
     }
 
     #[tokio::test]
@@ -371,7 +381,9 @@ mod tests {
         let (outbound, _client, _tasks) = pair(Duration::from_millis(50)).await;
         let mut library = OutboundIo::new(Arc::clone(&outbound), ());
         while !outbound.cut.is_cancelled() {
-            let _ = outbound.push(None, Bytes::from(vec![b'x'; 1 << 20]), 8 << 20);
+            if outbound.backlog.put(1 << 20, 8 << 20) {
+                outbound.push(None, Bytes::from(vec![b'x'; 1 << 20]));
+            }
             tokio::task::yield_now().await;
         }
         let error = library.write_all(b"x").await.expect_err("cut");
@@ -394,9 +406,9 @@ mod tests {
         let (outbound, mut client, _tasks) = pair(PATIENCE).await;
         let library = OutboundIo::new(Arc::clone(&outbound), ());
         let last = Bytes::from(vec![b'x'; 4 << 20]);
-        outbound.push(None, last.clone(), 1).unwrap();
+        outbound.push(None, last.clone());
         drop(library);
-        outbound.push(None, Bytes::from_static(b"too late"), 1 << 20).unwrap();
+        outbound.push(None, Bytes::from_static(b"too late"));
         let mut all = Vec::new();
         timeout(Duration::from_secs(10), client.read_to_end(&mut all)).await.unwrap().unwrap();
         assert_eq!(all.len(), last.len());

@@ -57,6 +57,11 @@ pub(super) async fn admit(
         return Err(Refusal("this replica is full, try another".to_owned()));
     };
     let sink = Arc::new(SocketSink::new(socket.clone(), namespace, &mount));
+    let Some(turn) = mount.connections.turn().await else {
+        // A refusal is final for official clients; a lost connection makes them come again.
+        sink.cut();
+        return Err(Refusal("this replica is busy, try again".to_owned()));
+    };
     let entered = enter(&mount, &socket, &sink, &auth, stranger).await;
     let (bound, sides) = entered.map_err(|error| {
         if error.code().is_transient() {
@@ -65,6 +70,7 @@ pub(super) async fn admit(
         }
         Refusal::from(error)
     })?;
+    drop(turn);
     let inbox = listen(&mount, &socket, &sink);
     let (begin, begun) = oneshot::channel();
     socket.extensions.insert(Begin(Arc::new(Mutex::new(Some(begin)))));
@@ -115,15 +121,22 @@ fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>) -> Inbox {
     let (outbox, inbox) = super::inbox::pair();
     let gone = inbox.gone.clone();
     let event_max = mount.ports.limits.event_max();
-    let sink = Arc::clone(sink);
+    // The socket owns its handlers and the sink owns the socket: not both ways.
+    let sink = Arc::downgrade(sink);
+    let leaving = sink.clone();
     socket.on_fallback(move |Event(event): Event, packet: Packet, ack: AckSender| {
         // Runs in the read loop, in the order in which the events came.
         let text = (packet.text.len() <= event_max).then_some(packet.text);
-        outbox.put(&sink, Delivery { event, text, ack, ack_id: packet.ack_id });
+        if let Some(sink) = sink.upgrade() {
+            outbox.put(&sink, Delivery { event, text, ack, ack_id: packet.ack_id });
+        }
         async {}
     });
     socket.on_disconnect(move || {
         gone.cancel();
+        if let Some(sink) = leaving.upgrade() {
+            sink.gone();
+        }
         async {}
     });
     inbox

@@ -144,6 +144,11 @@ impl Inbox {
         }
     }
 
+    /// How many events wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.waiting().events.len()
+    }
+
     fn take(&self) -> Option<Delivery> {
         let mut waiting = self.queue.waiting();
         let Some(next) = waiting.events.pop_front() else {

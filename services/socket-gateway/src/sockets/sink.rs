@@ -12,16 +12,18 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use chat_core::{CloseReason, Frame, Result, Sink, process::Shutdown};
-use serde_json::{Value, json};
+use chat_core::{ChatError, CloseReason, Frame, Sink, process::Shutdown};
+use serde_json::{Value, json, value::to_raw_value};
 use socketioxide::{SendError, SocketError, TransportType, extract::SocketRef};
 use tokio::time::sleep;
 
 use super::{Mount, inbox::Delivery, task::shown};
 use crate::{
+    backlog::{Backlog, header},
     connections::{Connections, KillSwitch},
-    outbound::{Full, Outbound, frame},
+    outbound::{Outbound, frame},
 };
 
 /// How long a client may take to go by itself once told.
@@ -30,18 +32,8 @@ const GO: Duration = Duration::from_secs(2);
 /// Frames that may wait until the client has heard that it is in.
 const HELD: usize = 1_024;
 
-/// Bytes that may wait for one connection before it counts as a slow reader.
-const QUEUE_BYTES: usize = 1024 * 1024;
-
 /// What a socket sends last on the library's way out. It never reaches the client.
 const MARKER: &str = "switchboard:crossing";
-
-/// What waits until the client has heard that it is in.
-#[derive(Default)]
-struct Held {
-    frames: Vec<Frame>,
-    close: Option<CloseReason>,
-}
 
 /// The websocket's own queue, and the marker with which this socket came over to it.
 struct Direct {
@@ -49,17 +41,31 @@ struct Direct {
     marker: Bytes,
 }
 
+/// What waits until the client has heard that it is in.
+#[derive(Default)]
+struct Held {
+    frames: Vec<Frame>,
+    bytes: usize,
+    close: Option<CloseReason>,
+}
+
 /// The way to one Socket.IO socket.
 pub(super) struct SocketSink {
     socket: SocketRef,
     namespace: &'static str,
     connections: Arc<Connections>,
+    direct: OnceLock<Direct>,
+    /// The switch of the websocket that carries this socket, once one does.
+    websocket: OnceLock<KillSwitch>,
+    /// What waits for the next poll, until then.
+    polled: Option<Arc<Backlog>>,
+    queue_bytes: usize,
     shutdown: Shutdown,
     held: Mutex<Option<Held>>,
-    direct: OnceLock<Direct>,
     is_closing: AtomicBool,
 }
 
+#[async_trait]
 impl Sink for SocketSink {
     fn deliver(&self, frame: &Frame) {
         if let Some(direct) = self.direct.get() {
@@ -67,17 +73,19 @@ impl Sink for SocketSink {
         }
         let mut held = self.held();
         match &mut *held {
-            Some(held) if held.frames.len() < HELD => held.frames.push(frame.clone()),
-            Some(held) => held.close = Some(CloseReason::SlowReader),
-            None => match self.direct_now() {
-                Some(direct) => self.push(direct, self.encode(frame), frame.fleeting),
-                None => self.emit(frame),
-            },
+            Some(held) => held.put(frame, self.queue_bytes),
+            None => self.emit(frame),
         }
     }
 
+    async fn has_room(&self) {
+        self.backlog().falls_to(self.queue_bytes / 2).await;
+    }
+
     fn close(&self, reason: CloseReason) {
-        if let Some(held) = &mut *self.held() {
+        if self.direct.get().is_none()
+            && let Some(held) = &mut *self.held()
+        {
             held.close = Some(reason);
             return;
         }
@@ -86,15 +94,46 @@ impl Sink for SocketSink {
 }
 
 impl SocketSink {
+    fn close_now(&self, reason: CloseReason) {
+        if self.is_closing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let reason_name = reason.as_str();
+        metrics::counter!("switchboard_closed_total", "reason" => reason_name).increment(1);
+        let switch = self.switch().cloned();
+        match reason {
+            // A lost transport makes official clients come back by themselves.
+            CloseReason::SlowReader | CloseReason::Draining => {
+                self.polled.iter().for_each(|polled| polled.end());
+            }
+            CloseReason::SessionEnded => drop(self.socket.clone().disconnect()),
+        }
+        let Some(switch) = switch else { return };
+        match reason {
+            CloseReason::SessionEnded => {
+                self.shutdown.spawn_until_stopped(async move {
+                    sleep(GO).await;
+                    switch.kill();
+                });
+            }
+            CloseReason::SlowReader | CloseReason::Draining => switch.kill(),
+        }
+    }
+
     /// Holds everything until [`Self::release`].
     pub(super) fn new(socket: SocketRef, namespace: &'static str, mount: &Mount) -> Self {
+        let is_polling = socket.transport_type() == TransportType::Polling;
+        let polled = is_polling.then(|| mount.connections.polled(&socket.id.to_string()));
         Self {
             socket,
             namespace,
+            direct: OnceLock::new(),
             connections: Arc::clone(&mount.connections),
+            websocket: OnceLock::new(),
+            polled,
+            queue_bytes: mount.ports.queue_bytes,
             shutdown: mount.shutdown.clone(),
             held: Mutex::new(Some(Held::default())),
-            direct: OnceLock::new(),
             is_closing: AtomicBool::new(false),
         }
     }
@@ -107,12 +146,12 @@ impl SocketSink {
     pub(super) fn release(&self) {
         let close = {
             let mut held = self.held();
-            let Held { frames, close } = held.take().unwrap_or_default();
+            let Held { frames, close, .. } = held.take().unwrap_or_default();
             let direct = self.cross();
             for frame in &frames {
                 match &direct {
                     Some(direct) => self.push(direct, self.encode(frame), frame.fleeting),
-                    None => self.emit(frame),
+                    None => self.emit_by_library(frame),
                 }
             }
             // Only now: who sees it goes ahead without the lock.
@@ -124,29 +163,6 @@ impl SocketSink {
         }
     }
 
-    /// Acknowledges, where the client asked for it; otherwise sends a refusal as an `error` event.
-    pub(super) fn reply(&self, delivery: Delivery, answer: Result<Value>) {
-        let answer = match (answer, delivery.ack_id) {
-            (Ok(_), None) => return,
-            (Ok(body), Some(_)) => body,
-            (Err(error), Some(_)) => json!({
-                "success": false, "error": error.message(), "code": error.code().as_str(),
-            }),
-            (Err(error), None) => {
-                let (event, code) = (shown(&delivery.event), error.code().as_str());
-                let body = json!({"event": event, "code": code, "error": error.message()});
-                return self.deliver(&Frame::new("error", &body));
-            }
-        };
-        let _lock = self.held();
-        match (self.direct_now(), delivery.ack_id) {
-            (Some(direct), Some(id)) => {
-                self.push(direct, frame::ack(self.namespace, id, &answer.to_string()), false);
-            }
-            _ => self.sent(delivery.ack.send(&answer), false),
-        }
-    }
-
     /// Cuts the connection, if it is a websocket.
     pub(super) fn cut(&self) {
         if let Some(switch) = self.switch() {
@@ -154,14 +170,53 @@ impl SocketSink {
         }
     }
 
+    /// The socket is gone: nothing waits any more.
+    pub(super) fn gone(&self) {
+        self.polled.iter().for_each(|polled| polled.clear());
+    }
+
+    /// Waits until everything has been written.
+    pub(super) async fn has_written(&self) {
+        self.backlog().falls_to(0).await;
+    }
+
+    /// Waits until this socket is told to go.
+    pub(super) async fn told_to_go(&self) {
+        self.shutdown.begun().await;
+        if let Some(switch) = self.switch() {
+            switch.told_to_go().cancelled().await;
+        }
+    }
+
+    /// Acknowledges, where the client asked for it; otherwise sends a refusal as an `error` event.
+    pub(super) fn reply(&self, delivery: Delivery, answer: chat_core::Result<Value>) {
+        let Delivery { event, ack, ack_id, .. } = delivery;
+        let body = match (answer, ack_id) {
+            (Ok(body), _) => body,
+            (Err(error), Some(_)) => json!({
+                "success": false, "error": error.message(), "code": error.code().as_str(),
+            }),
+            (Err(error), None) => return self.deliver(&refusal(&event, &error)),
+        };
+        let Some(id) = ack_id else { return };
+        // A value of ours always serialises.
+        let Ok(body) = to_raw_value(&body) else { return };
+        let _lock = self.held();
+        if let Some(direct) = self.direct_now() {
+            return self.push(direct, frame::ack(self.namespace, id, body.get()), false);
+        }
+        let text = "43[]".len() + self.prefix() + id.to_string().len() + body.get().len();
+        self.send(text, false, || ack.send(&*body));
+    }
+
     /// Comes over to the websocket's own queue, once there is one. Runs under the lock.
     fn cross(&self) -> Option<Direct> {
-        let switch = self.switch()?;
-        let outbound = Arc::clone(switch.outbound()?);
+        let outbound = Arc::clone(self.switch()?.outbound()?);
         let number = self.connections.number();
         let marker = frame::event(self.namespace, MARKER, &number.to_string());
         outbound.cross(marker.clone());
-        self.sent(self.socket.emit(MARKER, &number), false);
+        let sent = self.socket.emit(MARKER, &number);
+        self.sent(Some(sent), false);
         Some(Direct { outbound, marker })
     }
 
@@ -177,69 +232,112 @@ impl SocketSink {
         frame.on(self.namespace, |frame| frame::event(self.namespace, frame.name, frame.body.get()))
     }
 
+    /// Hands a finished frame over, if there is room.
     fn push(&self, direct: &Direct, bytes: Bytes, fleeting: bool) {
-        let limit = if fleeting { QUEUE_BYTES / 2 } else { QUEUE_BYTES };
-        match direct.outbound.push(Some(&direct.marker), bytes, limit) {
-            Ok(()) => metrics::counter!("switchboard_frames_out_total").increment(1),
-            Err(Full) => self.missed(fleeting),
+        let has_room = direct.outbound.backlog().put(bytes.len(), self.most(fleeting));
+        if has_room {
+            direct.outbound.push(Some(&direct.marker), bytes);
         }
+        self.sent(has_room.then_some(Ok(())), fleeting);
     }
 
-    /// The library's way out.
+    /// Runs under the lock.
     fn emit(&self, frame: &Frame) {
-        self.sent(self.socket.emit(frame.name, &*frame.body), frame.fleeting);
+        match self.direct_now() {
+            Some(direct) => self.push(direct, self.encode(frame), frame.fleeting),
+            None => self.emit_by_library(frame),
+        }
     }
 
-    fn sent(&self, sent: std::result::Result<(), SendError>, fleeting: bool) {
+    fn emit_by_library(&self, frame: &Frame) {
+        let text = r#"42["",]"#.len() + self.prefix() + frame.name.len() + frame.body.get().len();
+        self.send(text, frame.fleeting, || self.socket.emit(frame.name, &*frame.body));
+    }
+
+    /// What the namespace takes in a packet.
+    fn prefix(&self) -> usize {
+        match self.namespace {
+            "/" => 0,
+            named => named.len() + ",".len(),
+        }
+    }
+
+    /// How many bytes may wait after a frame that must arrive, or that may be missed.
+    const fn most(&self, fleeting: bool) -> usize {
+        if fleeting { self.queue_bytes / 2 } else { self.queue_bytes }
+    }
+
+    /// Sends a packet that is so long as a text by the library, if there is room.
+    fn send(&self, text: usize, fleeting: bool, send: impl FnOnce() -> Result<(), SendError>) {
+        let bytes = text + header(text);
+        let (backlog, most) = (self.backlog(), self.most(fleeting));
+        // Counted in first, or it might be counted out before.
+        let sent = backlog.put(bytes, most).then(|| send().inspect_err(|_| backlog.written(bytes)));
+        self.sent(sent, fleeting);
+    }
+
+    /// What became of a packet; `None`: there was no room. One that may be missed is, and for
+    /// another the socket is closed: it comes back and catches up.
+    fn sent(&self, sent: Option<Result<(), SendError>>, fleeting: bool) {
         match sent {
-            Ok(()) => metrics::counter!("switchboard_frames_out_total").increment(1),
-            Err(SendError::Socket(SocketError::InternalChannelFull)) => self.missed(fleeting),
+            Some(Ok(())) => metrics::counter!("switchboard_frames_out_total").increment(1),
+            None | Some(Err(SendError::Socket(SocketError::InternalChannelFull))) => {
+                if fleeting {
+                    metrics::counter!("switchboard_fleeting_dropped_total").increment(1);
+                } else {
+                    self.close_now(CloseReason::SlowReader);
+                }
+            }
             // It is gone already; its task will notice.
-            Err(SendError::Socket(SocketError::Closed)) => {}
-            Err(SendError::Serialize(cause)) => {
-                tracing::error!(%cause, "a frame could not be encoded");
+            Some(Err(SendError::Socket(SocketError::Closed))) => {}
+            Some(Err(SendError::Serialize(cause))) => {
+                tracing::error!(%cause, "a packet could not be encoded");
             }
         }
     }
 
-    /// A socket that can't take what must arrive is closed: it would wait for ever.
-    fn missed(&self, fleeting: bool) {
-        match fleeting {
-            true => metrics::counter!("switchboard_fleeting_dropped_total").increment(1),
-            false => self.close_now(CloseReason::SlowReader),
-        }
-    }
-
-    fn close_now(&self, reason: CloseReason) {
-        if self.is_closing.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let reason_name = reason.as_str();
-        metrics::counter!("switchboard_closed_total", "reason" => reason_name).increment(1);
-        let switch = self.switch();
-        match reason {
-            // Cutting the transport makes official clients come back by themselves.
-            CloseReason::SlowReader | CloseReason::Draining if switch.is_some() => {}
-            _ => drop(self.socket.clone().disconnect()),
-        }
-        let Some(switch) = switch else { return };
-        match reason {
-            CloseReason::SessionEnded => {
-                self.shutdown.spawn_until_stopped(async move {
-                    sleep(GO).await;
-                    switch.kill();
-                });
-            }
-            CloseReason::SlowReader | CloseReason::Draining => switch.kill(),
-        }
+    fn backlog(&self) -> &Backlog {
+        static NOBODY: OnceLock<Backlog> = OnceLock::new();
+        let carried = self.switch().map(KillSwitch::backlog).or(self.polled.as_deref());
+        carried.unwrap_or_else(|| NOBODY.get_or_init(Backlog::default))
     }
 
     /// The switch of the websocket that carries this socket; polling has none.
-    fn switch(&self) -> Option<KillSwitch> {
+    fn switch(&self) -> Option<&KillSwitch> {
+        if let Some(known) = self.websocket.get() {
+            return Some(known);
+        }
         if self.socket.transport_type() == TransportType::Polling {
             return None;
         }
         let upgraded = self.connections.of_upgraded(&self.socket.id.to_string());
-        upgraded.or_else(|| self.socket.req_parts().extensions.get().cloned())
+        let switch = upgraded.or_else(|| self.socket.req_parts().extensions.get().cloned())?;
+        Some(self.websocket.get_or_init(|| switch))
     }
+}
+
+impl Held {
+    fn put(&mut self, frame: &Frame, most: usize) {
+        let bytes = frame.body.get().len();
+        if self.frames.len() < HELD && (self.bytes == 0 || self.bytes + bytes <= most) {
+            self.bytes += bytes;
+            self.frames.push(frame.clone());
+        } else {
+            self.close = Some(CloseReason::SlowReader);
+        }
+    }
+}
+
+impl Drop for SocketSink {
+    fn drop(&mut self) {
+        if self.polled.take().is_some() {
+            self.connections.forget_polled(&self.socket.id.to_string());
+        }
+    }
+}
+
+/// An `error` event.
+fn refusal(event: &str, error: &ChatError) -> Frame {
+    let (event, code) = (shown(event), error.code().as_str());
+    Frame::new("error", &json!({"event": event, "code": code, "error": error.message()}))
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chat_core::{ChatError, Code, Follow, Result};
+use chat_core::{ChatError, CloseReason, Code, Follow, Result, Sink};
 use dialects::socket::{Client, Conversing, Leg};
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -23,6 +23,9 @@ const NAME_MAX: usize = 64;
 /// How long the client may take to hear that it is in.
 const BEGIN: Duration = Duration::from_secs(15);
 
+/// How long a client that was told to go may take to read the last answers.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// A protocol's side of a socket, beside the leg that knows its events.
 pub(super) type Side = (Arc<dyn Leg>, Box<dyn Conversing>);
 
@@ -41,17 +44,42 @@ impl Seat {
     pub(super) async fn live(mut self) {
         if matches!(timeout(BEGIN, &mut self.begun).await, Ok(Ok(()))) {
             self.sink.release();
-            while let Some(delivery) = self.inbox.next().await {
-                self.handle(delivery).await;
-            }
+            self.serve().await;
         }
         for (_, side) in &mut self.sides {
             side.close().await;
         }
     }
 
-    /// Handles one event.
+    /// Handles events until the socket is gone, or is told to go: then what has come in is still
+    /// handled and acknowledged.
+    async fn serve(&mut self) {
+        let sink = Arc::clone(&self.sink);
+        let mut told_to_go = std::pin::pin!(sink.told_to_go());
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                () = &mut told_to_go => break,
+                delivery = self.inbox.next() => delivery,
+            };
+            match delivery {
+                Some(delivery) => self.handle(delivery).await,
+                None => return,
+            }
+        }
+        for _ in 0..self.inbox.len() {
+            let Some(delivery) = self.inbox.next().await else { return };
+            self.handle(delivery).await;
+        }
+        // What its writer still has goes out first.
+        let _ = timeout(FAREWELL, sink.has_written()).await;
+        sink.close(CloseReason::Draining);
+    }
+
+    /// Handles one event, once there is room for its answer: who asks for more than it reads is
+    /// only slowed down.
     async fn handle(&mut self, delivery: Delivery) {
+        self.sink.has_room().await;
         let answer = ask(&mut self.sides, &delivery).await;
         if let Err(error) = &answer {
             tracing::info!(event = shown(&delivery.event), code = %error.code(), "refused an event");
