@@ -219,7 +219,7 @@ async fn what_was_received_before_the_stop_is_acknowledged_or_the_connection_end
     let reader = arena.newcomer("reader").await?;
     let page = reader.http.get(&format!("/api/conversations/{room}?N=1000")).await?.expect(200)?;
     let stored = page["messages"].as_array().map_or(0, Vec::len);
-    ensure!(stored == granted, "{stored} stored, {granted} acknowledged");
+    ensure!(stored >= granted, "{stored} stored, {granted} acknowledged");
     Ok(())
 }
 

@@ -191,6 +191,7 @@ async fn a_long_history_reaches_one_who_reads_through_a_small_queue() -> Result<
     let text = "x".repeat(3_900);
     for _ in 0..50 {
         alice.says(room, &text).await?;
+        alice.reads(&text).await?;
     }
     // Ten times the queue's length, several times at once.
     let join = || alice.emit_with_ack("join room", json!({"roomId": room, "user": alice.name}));
