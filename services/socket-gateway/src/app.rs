@@ -21,7 +21,7 @@ use crate::{
     config::Settings,
     connections::Connections,
     feed::{FeedHandle, GatewayFeed},
-    presence::{Presence, Registry},
+    presence::{Census, Presence, Registry},
     server,
     sessions::Sessions,
     sockets::{self, Mount},
@@ -99,24 +99,24 @@ fn ports(
 
     let (whisperer, whispers) = whisper::queue();
     background.spawn_until_stopped(whispers.publish(config.redis_prefix.clone(), redis.clone()));
-    let (presence, moves) = Presence::new();
+    let presence = Presence::default();
     let sessions = Arc::new(Sessions::default());
     background.spawn_until_stopped(Arc::clone(&sessions).run(Arc::clone(&chat)));
     let subscriber = Arc::new(Subscriber::new(&config.redis_prefix));
     let feed = GatewayFeed::new(
         Arc::clone(&chat),
         Arc::clone(&subscriber),
-        whisperer.clone(),
+        whisperer,
         presence.clone(),
         sessions,
         background.clone(),
     );
-    let roster = Arc::clone(&feed);
+    let census = Census::new(redis.clone(), &config.redis_prefix);
+    background.spawn_until_stopped(Arc::clone(&feed).compare_rosters_now_and_then(census));
+    let rosters = Arc::clone(&feed);
     shutdown.spawn(presence.run(
-        moves,
         Registry::new(redis, &config.redis_prefix, epoch),
-        whisperer,
-        move |online| roster.compare_online(online),
+        move || rosters.compare_rosters_soon(),
         shutdown.clone(),
     ));
     background.spawn(Arc::clone(&subscriber).run(

@@ -7,17 +7,21 @@
 //! | [`inbox`] | all directs of one user, as one stream |
 //! | [`repair`] | what is missing is asked for |
 //! | [`online`] | the roster: who is online anywhere |
+//! | [`rosters`] | who is in the rooms followed here; all rosters compared with Redis |
+//! | [`book`] | who is in one place, whatever the bus does |
 
+mod book;
 mod crowd;
 mod hub;
 mod inbox;
 mod online;
 mod repair;
+mod rosters;
 #[cfg(test)]
 mod testing;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -36,9 +40,11 @@ use chat_core::{
 use tokio::sync::Notify;
 
 use self::{
+    book::Book,
     crowd::Rendered,
     hub::{Hub, Outcome},
     inbox::Inbox,
+    rosters::Rosters,
 };
 use crate::{
     presence::Presence,
@@ -68,6 +74,7 @@ pub struct GatewayFeed {
     inboxes: Mutex<HashMap<UserId, (Arc<Inbox>, usize)>>,
     crowds: Mutex<Crowds>,
     roster: Roster,
+    rosters: Rosters,
 }
 
 /// Listeners that need no order: of a topic, or of one user's coming and going.
@@ -75,8 +82,8 @@ pub struct GatewayFeed {
 struct Crowds {
     of_topic: HashMap<Topic, HashMap<u64, Listener>>,
     of_user: HashMap<UserId, HashMap<u64, Listener>>,
-    /// Users of whom the last comparison said otherwise than the roster.
-    doubts: HashSet<UserId>,
+    /// What the roster has from events and comparisons.
+    online: Book,
 }
 
 impl GatewayFeed {
@@ -107,6 +114,7 @@ impl GatewayFeed {
             inboxes: Mutex::default(),
             crowds: Mutex::default(),
             roster: Roster::default(),
+            rosters: Rosters::default(),
         });
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).compare_heads_now_and_then());
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).look_at_directs_now_and_then());
@@ -202,11 +210,7 @@ impl Hearer for GatewayFeed {
                     self.repair_soon(hub);
                 }
             }
-            (Topic::Conversation(id), event) => {
-                if let Some(hub) = self.hub(id) {
-                    hub.tell(&event);
-                }
-            }
+            (Topic::Conversation(id), event) => self.hear_in_room(id, event),
             (Topic::User(user), Event::Change(change)) => {
                 let inbox = self.inboxes().get(&user).map(|(inbox, _)| Arc::clone(inbox));
                 if let Some(hub) = inbox.and_then(|inbox| inbox.offer(change)) {
@@ -229,6 +233,7 @@ impl Hearer for GatewayFeed {
 
     fn back(&self) {
         self.compare_heads_soon();
+        self.compare_rosters_soon();
         self.sessions.compare_soon();
     }
 }
@@ -331,9 +336,12 @@ impl Feed for FeedHandle {
 
     fn enter(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
         self.0.presence.enter(conversation, who, socket);
+        self.0.rosters.open(conversation);
     }
 
     fn leave(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
-        self.0.presence.leave(conversation, who, socket);
+        let presence = &self.0.presence;
+        presence.leave(conversation, who, socket);
+        self.0.rosters.close(conversation, || presence.is_used(conversation));
     }
 }
