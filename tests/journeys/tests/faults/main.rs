@@ -3,6 +3,8 @@
 mod bus;
 mod gateway;
 mod message_api;
+mod presence;
+mod presence_storm;
 mod sessions;
 
 use anyhow::{Context, Result};
