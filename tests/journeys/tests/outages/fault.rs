@@ -62,17 +62,19 @@ impl Dependency {
 
     pub(crate) async fn suffers(self, arena: &Arena, way: Way) -> Result<()> {
         match way {
-            Way::Dead => self.part(arena)?.kill().await.map(drop),
-            Way::Silent => Ok(self.weather(arena, Weather::Silent)),
-            Way::Slow => Ok(self.weather(arena, Weather::Slow(SLOW))),
+            Way::Dead => drop(self.part(arena)?.kill().await?),
+            Way::Silent => self.weather(arena, Weather::Silent),
+            Way::Slow => self.weather(arena, Weather::Slow(SLOW)),
         }
+        Ok(())
     }
 
     /// Does not wait until it is ready: that is the product's business.
     pub(crate) fn recovers(self, arena: &Arena, way: Way) -> Result<()> {
         match way {
-            Way::Dead => self.part(arena)?.spawn(),
-            Way::Silent | Way::Slow => Ok(self.weather(arena, Weather::Fair)),
+            Way::Dead => self.part(arena)?.spawn()?,
+            Way::Silent | Way::Slow => self.weather(arena, Weather::Fair),
         }
+        Ok(())
     }
 }
