@@ -148,7 +148,10 @@ async fn a_silent_replica_is_found_out_and_left_alone() {
     let silent = TcpListener::bind(ANYWHERE).await.expect("a port");
     let lives = Fake::new("lives").serves(ANYWHERE, &tasks).await;
     let client = client_of(&[silent.local_addr().expect("an address"), lives], &tasks);
+    let began = Instant::now();
     assert_eq!(asked(&client, Twice::Fine).await, "lives");
+    // By the probe: the connection's own keepalive takes 4 s.
+    assert!(began.elapsed() < Duration::from_millis(3_500), "{:?}", began.elapsed());
     for _ in 0..10 {
         let began = Instant::now();
         assert_eq!(asked(&client, Twice::Never).await, "lives");
