@@ -25,8 +25,15 @@ pub fn router(health: Health) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(async |State(health): State<Health>| health.metrics.render()))
+        .route("/metrics", get(metrics))
         .with_state(health)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer tasks than 2^52")]
+async fn metrics(State(health): State<Health>) -> String {
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("switchboard_tasks").set(tasks as f64);
+    health.metrics.render()
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {

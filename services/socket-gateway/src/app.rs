@@ -92,8 +92,11 @@ fn ports(
 ) -> Result<(Ports, Arc<Subscriber>), String> {
     let config = &settings.config;
     let epoch = rand::rng().random::<u64>();
-    let chat: Arc<dyn Chat> =
-        Arc::new(ChatClient::new(&config.message_api_grpc_url, &settings.service_token)?);
+    let chat: Arc<dyn Chat> = Arc::new(ChatClient::new(
+        &config.message_api_grpc_url,
+        &settings.service_token,
+        background,
+    )?);
     let redis =
         whisper::connection(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;
 

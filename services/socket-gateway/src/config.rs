@@ -22,9 +22,15 @@ pub struct Config {
     #[arg(long, env = "ADMIN_ADDR", default_value = "0.0.0.0:9001")]
     pub admin_addr: SocketAddr,
 
-    /// message-api's gRPC address
-    #[arg(long, env = "MESSAGE_API_GRPC_URL", default_value = "http://127.0.0.1:3101")]
-    pub message_api_grpc_url: String,
+    /// Where message-api's replicas serve gRPC, with commas between. A host with several addresses
+    /// (a headless Service) is several replicas
+    #[arg(
+        long,
+        env = "MESSAGE_API_GRPC_URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:3101"
+    )]
+    pub message_api_grpc_url: Vec<String>,
 
     /// Redis, for pub/sub and presence
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
