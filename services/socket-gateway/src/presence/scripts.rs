@@ -3,12 +3,13 @@
 use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
 use chat_core::{Fleeting, SocketKey, Topic, User};
-use redis::{Script, ScriptInvocation, aio::ConnectionManager};
+use redis::{Script, ScriptInvocation};
 
 use super::{
     local::{Member, Move, ONLINE, user_of_key},
     tell,
 };
+use crate::whisper::Line;
 
 /// Members cleared in one call.
 const BATCH: usize = 500;
@@ -67,7 +68,7 @@ static CLEAR: LazyLock<Script> = LazyLock::new(|| {
 
 /// The scripts, with this gateway's keys.
 pub struct Registry {
-    redis: ConnectionManager,
+    redis: Line,
     keys: String,
     epoch: String,
     /// Redis did not hear something: it must be told everything again.
@@ -77,7 +78,7 @@ pub struct Registry {
 impl Registry {
     /// For the gateway process of this (random) number.
     #[must_use]
-    pub fn new(redis: ConnectionManager, prefix: &str, epoch: u64) -> Self {
+    pub fn new(redis: Line, prefix: &str, epoch: u64) -> Self {
         let keys = format!("{{{prefix}:presence}}:");
         Self { redis, keys, epoch: format!("{epoch:016x}"), is_out_of_step: true }
     }
