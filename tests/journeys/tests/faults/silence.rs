@@ -49,6 +49,7 @@ async fn goes_red_alone_and_repairs(name: &str, weather: Weather) -> Result<()> 
     assert_eq!((&body["hears_redis"], &body["repaired"]), (&json!(true), &json!(true)));
     bob.says(&room, "m20").await?;
     alice.reads("m20").await?;
+    bob.reads("m20").await?;
     let expected: Vec<_> = (0..=20).map(|n| format!("m{n}")).collect();
     assert_eq!(texts(&alice), expected, "in order, once");
     assert_eq!(texts(&bob), expected, "his gateway heard all the time");
