@@ -7,7 +7,11 @@ use chat_core::{
     process::{LogSettings, Secret},
 };
 use clap::Parser;
+use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
 use secrecy::{ExposeSecret, SecretString};
+
+/// How long Redis' machine may leave what we wrote unacknowledged.
+const UNTAKEN_MAX: Duration = Duration::from_secs(5);
 
 /// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
 /// have connections for.
@@ -122,7 +126,7 @@ impl Config {
             return Err("SERVICE_TOKEN must have at least 16 characters".into());
         }
         Ok(Settings {
-            redis: redis::Client::open(redis_url.expose_secret())
+            redis: redis_client(redis_url.expose_secret())
                 .map_err(|e| format!("REDIS_URL: {e}"))?,
             service_token,
             limits: Limits { text_max: self.text_max as usize, ..Limits::default() },
@@ -131,6 +135,13 @@ impl Config {
             config: self,
         })
     }
+}
+
+/// Batches go out at once, whatever their size. A lost route ends the connection, else it would
+/// wait for the kernel to give up: a quarter of an hour.
+fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
+    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
+    redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //! | [`crowd`] | listeners, and events rendered once for each protocol |
 //! | [`inbox`] | all directs of one user, as one stream |
 //! | [`repair`] | what is missing is asked for |
+//! | [`returns`] | the bus is back: what it lost meanwhile is made good |
+//! | [`notices`] | what belongs to no conversation, told once |
 //! | [`online`] | the roster: who is online anywhere |
 //! | [`rosters`] | who is in the rooms followed here; all rosters compared with Redis |
 //! | [`book`] | who is in one place, whatever the bus does |
@@ -14,8 +16,10 @@ mod book;
 mod crowd;
 mod hub;
 mod inbox;
+mod notices;
 mod online;
 mod repair;
+mod returns;
 mod rosters;
 #[cfg(test)]
 mod testing;
@@ -37,13 +41,16 @@ use chat_core::{
     process::Shutdown,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Semaphore, time::Instant};
 
 use self::{
     book::Book,
     crowd::Rendered,
     hub::{Hub, Outcome},
     inbox::Inbox,
+    notices::Told,
+    repair::{CALLS, Reason},
+    returns::Returns,
     rosters::Rosters,
 };
 use crate::{
@@ -66,8 +73,10 @@ pub struct GatewayFeed {
     sessions: Arc<Sessions>,
     shutdown: Shutdown,
     next: AtomicU64,
-    compare: Notify,
-    look: Notify,
+    /// Calls for repair under way: a return must not flood message-api.
+    calls: Semaphore,
+    returns: Returns,
+    told: Mutex<Told>,
     /// Repairs outlive the call that began them.
     me: Weak<Self>,
     hubs: Mutex<HashMap<ConversationId, (Arc<Hub>, usize)>>,
@@ -107,8 +116,9 @@ impl GatewayFeed {
             sessions,
             shutdown,
             next: AtomicU64::new(1),
-            compare: Notify::new(),
-            look: Notify::new(),
+            calls: Semaphore::new(CALLS),
+            returns: Returns::default(),
+            told: Mutex::default(),
             me: Weak::clone(me),
             hubs: Mutex::default(),
             inboxes: Mutex::default(),
@@ -118,6 +128,7 @@ impl GatewayFeed {
         });
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).compare_heads_now_and_then());
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).look_at_directs_now_and_then());
+        feed.shutdown.spawn_until_stopped(Arc::clone(&feed).make_good_after_returns());
         feed
     }
 
@@ -151,11 +162,20 @@ impl GatewayFeed {
                 inbox.leave(number);
                 *uses -= 1;
                 if *uses == 0 {
+                    inbox.retire();
                     inboxes.remove(&user);
                 }
             }
         });
         (inbox, follow)
+    }
+
+    /// Tells those who listen to a topic.
+    fn tell_crowd(&self, topic: Topic, event: &Event) {
+        let mut rendered = Rendered::new(event);
+        for listener in self.crowds().of_topic.get(&topic).into_iter().flat_map(HashMap::values) {
+            rendered.tell(listener);
+        }
     }
 
     fn hub(&self, conversation: ConversationId) -> Option<Arc<Hub>> {
@@ -180,6 +200,7 @@ impl GatewayFeed {
                 hub.leave(number);
                 *uses -= 1;
                 if *uses == 0 {
+                    hub.retire();
                     hubs.remove(&conversation);
                 }
             }
@@ -198,8 +219,14 @@ fn forget<K: Eq + Hash>(crowds: &mut HashMap<K, HashMap<u64, Listener>>, key: &K
     }
 }
 
+#[async_trait]
 impl Hearer for GatewayFeed {
     fn hear(&self, topic: Topic, event: Event) {
+        if let Event::Notice(notice) = &event
+            && !self.is_news(notice)
+        {
+            return;
+        }
         if let Event::Notice(Notice::SessionEnded(session)) = &event {
             self.sessions.end(session);
         }
@@ -207,34 +234,28 @@ impl Hearer for GatewayFeed {
             (Topic::Conversation(id), Event::Change(change)) => {
                 let Some(hub) = self.hub(id) else { return };
                 if let Outcome::Missing(_) = hub.offer(change) {
-                    self.repair_soon(hub);
+                    self.repair_soon(&hub, Reason::Hole);
                 }
             }
             (Topic::Conversation(id), event) => self.hear_in_room(id, event),
             (Topic::User(user), Event::Change(change)) => {
                 let inbox = self.inboxes().get(&user).map(|(inbox, _)| Arc::clone(inbox));
                 if let Some(hub) = inbox.and_then(|inbox| inbox.offer(change)) {
-                    self.repair_soon(hub);
+                    self.repair_soon(&hub, Reason::Hole);
                 }
             }
             (Topic::Online, Event::Fleeting(event)) => {
                 self.note_presence(&mut self.crowds(), event)
             }
-            (topic, event) => {
-                let mut rendered = Rendered::new(&event);
-                for listener in
-                    self.crowds().of_topic.get(&topic).into_iter().flat_map(HashMap::values)
-                {
-                    rendered.tell(listener);
-                }
-            }
+            (topic, event) => self.tell_crowd(topic, &event),
         }
     }
 
-    fn back(&self) {
-        self.compare_heads_soon();
+    async fn back(&self, deaf_since: Option<Instant>) {
         self.compare_rosters_soon();
         self.sessions.compare_soon();
+        self.returns.note(deaf_since);
+        self.returns.made_good().await;
     }
 }
 
@@ -272,9 +293,9 @@ impl Feed for FeedHandle {
         if !was_heard {
             feed.subscriber.is_heard(topic, CONFIRM).await;
             // What was published between the history and the confirmation was not heard.
-            feed.repair(&hub, true).await;
+            feed.catch_up(&hub).await;
         } else if hub.outcome() != Outcome::Done {
-            feed.repair_soon(hub);
+            feed.repair_soon(&hub, Reason::Join);
         }
         Ok(follow)
     }
@@ -285,7 +306,7 @@ impl Feed for FeedHandle {
         let (inbox, follow) = feed.hold_inbox(user, number);
         // Without Redis the look now and then stands in.
         feed.subscriber.is_heard(Topic::User(user.id), CONFIRM).await;
-        feed.look_at_directs(&inbox).await?;
+        feed.look_at_directs(&inbox, Reason::Join).await?;
         inbox.join(number, listener);
         Ok(follow)
     }

@@ -6,16 +6,16 @@ use std::{
 };
 
 use chat_core::Username;
-use redis::aio::ConnectionManager;
 
 use super::{LEASE, member::Place, registry};
+use crate::whisper::Line;
 
 /// Everybody in a place: the field and the name of each.
 pub type Listed = Vec<(String, Username)>;
 
 /// The reading side of presence in Redis.
 pub struct Census {
-    redis: ConnectionManager,
+    redis: Line,
     keys: String,
     born: Option<String>,
     /// Until then Redis may lack those whose gateway has not yet spoken again.
@@ -25,7 +25,7 @@ pub struct Census {
 impl Census {
     /// Of the presence that the gateways with this prefix keep.
     #[must_use]
-    pub fn new(redis: ConnectionManager, prefix: &str) -> Self {
+    pub fn new(redis: Line, prefix: &str) -> Self {
         let keys = registry::keys(prefix);
         Self { redis, keys, born: None, settles_until: Instant::now() }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
-use redis::{ScriptInvocation, aio::ConnectionManager};
+use redis::ScriptInvocation;
 
 use super::{
     LEASE,
@@ -11,6 +11,7 @@ use super::{
     member::{Member, weight},
     scripts::{DEAD, ENTER, LEAVE, RENEW},
 };
+use crate::whisper::Line;
 
 /// Moves in one round trip.
 pub(super) const BATCH: usize = 256;
@@ -31,7 +32,7 @@ pub(super) enum Renewed {
 
 /// The scripts, with this gateway's keys.
 pub struct Registry {
-    redis: ConnectionManager,
+    redis: Line,
     keys: String,
     channels: String,
     epoch: String,
@@ -46,7 +47,7 @@ pub struct Registry {
 impl Registry {
     /// For the gateway process of this (random) number.
     #[must_use]
-    pub fn new(redis: ConnectionManager, prefix: &str, epoch: u64) -> Self {
+    pub fn new(redis: Line, prefix: &str, epoch: u64) -> Self {
         Self {
             redis,
             keys: keys(prefix),
