@@ -223,9 +223,13 @@ impl Config {
     }
 }
 
-/// Batches go out at once, whatever their size.
+/// How long Redis' machine may leave what we wrote unacknowledged.
+const UNTAKEN_MAX: Duration = Duration::from_secs(5);
+
+/// Batches go out at once, whatever their size. A lost route ends the connection, else publishing
+/// would wait for the kernel to give up: a quarter of an hour.
 fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
-    let tcp = TcpSettings::default().set_nodelay(true);
+    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
     redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 

@@ -12,7 +12,6 @@ use dialects::{
     socket::{Leg, Ports, SocketKeys},
     tinychat::socket::TinychatLeg,
 };
-use metrics_exporter_prometheus::PrometheusBuilder;
 use rand::RngExt;
 use tokio::time::sleep;
 
@@ -23,12 +22,14 @@ use crate::{
     connections::Connections,
     feed::{FeedHandle, GatewayFeed},
     outbound::Flushers,
-    presence::{Presence, Registry},
+    presence::{Census, Presence, Registry},
+    probe::Probe,
     server,
     sessions::Sessions,
     sockets::{self, Mount},
     subscriber::Subscriber,
-    whisper,
+    telemetry,
+    whisper::{self, Line},
 };
 
 /// The legs on Socket.IO; one line for each protocol.
@@ -47,12 +48,11 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     let config = &settings.config;
     let listener = server::bind(config.http_addr)?;
     let admin_listener = server::bind(config.admin_addr)?;
-    let metrics =
-        PrometheusBuilder::new().install_recorder().map_err(|cause| format!("metrics: {cause}"))?;
     // First only readiness goes, then what serves clients.
     let (leaving, shutdown) = (Shutdown::new(), Shutdown::new());
     // The bus and the admin port live until the last socket is gone.
     let background = Shutdown::new();
+    let metrics = telemetry::start(&background).map_err(|cause| format!("metrics: {cause}"))?;
     let connections = Connections::new(config.connections_max, config.handshakes_max);
 
     let (ports, subscriber) = ports(&settings, &shutdown, &background)?;
@@ -118,35 +118,43 @@ fn ports(
 ) -> Result<(Ports, Arc<Subscriber>), String> {
     let config = &settings.config;
     let epoch = rand::rng().random::<u64>();
-    let chat: Arc<dyn Chat> =
-        Arc::new(ChatClient::new(&config.message_api_grpc_url, &settings.service_token)?);
-    let redis =
-        whisper::connection(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;
+    let chat: Arc<dyn Chat> = Arc::new(ChatClient::new(
+        &config.message_api_grpc_url,
+        &settings.service_token,
+        background,
+    )?);
+    let line = Line::new(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;
+    let probe = Arc::new(Probe::new(&config.redis_prefix, epoch));
 
     let (whisperer, whispers) = whisper::queue();
-    background.spawn_until_stopped(whispers.publish(config.redis_prefix.clone(), redis.clone()));
-    let (presence, moves) = Presence::new();
+    background.spawn_until_stopped(whispers.publish(
+        config.redis_prefix.clone(),
+        line.clone(),
+        Arc::clone(&probe),
+    ));
+    let presence = Presence::default();
     let sessions = Arc::new(Sessions::default());
     background.spawn_until_stopped(Arc::clone(&sessions).run(Arc::clone(&chat)));
-    let subscriber = Arc::new(Subscriber::new(&config.redis_prefix));
+    let subscriber = Arc::new(Subscriber::new(&config.redis_prefix, probe));
     let feed = GatewayFeed::new(
         Arc::clone(&chat),
         Arc::clone(&subscriber),
-        whisperer.clone(),
+        whisperer,
         presence.clone(),
         sessions,
         background.clone(),
     );
-    let roster = Arc::clone(&feed);
+    let census = Census::new(line.clone(), &config.redis_prefix);
+    background.spawn_until_stopped(Arc::clone(&feed).compare_rosters_now_and_then(census));
+    let rosters = Arc::clone(&feed);
     shutdown.spawn(presence.run(
-        moves,
-        Registry::new(redis, &config.redis_prefix, epoch),
-        whisperer,
-        move |online| roster.compare_online(online),
+        Registry::new(line.clone(), &config.redis_prefix, epoch),
+        move || rosters.compare_rosters_soon(),
         shutdown.clone(),
     ));
     background.spawn(Arc::clone(&subscriber).run(
         settings.redis.clone(),
+        line,
         Arc::clone(&feed) as Arc<_>,
         background.clone(),
     ));

@@ -7,7 +7,11 @@ use chat_core::{
     process::{LogSettings, Secret},
 };
 use clap::Parser;
+use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
 use secrecy::{ExposeSecret, SecretString};
+
+/// How long Redis' machine may leave what we wrote unacknowledged.
+const UNTAKEN_MAX: Duration = Duration::from_secs(5);
 
 /// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
 /// have connections for.
@@ -22,9 +26,15 @@ pub struct Config {
     #[arg(long, env = "ADMIN_ADDR", default_value = "0.0.0.0:9001")]
     pub admin_addr: SocketAddr,
 
-    /// message-api's gRPC address
-    #[arg(long, env = "MESSAGE_API_GRPC_URL", default_value = "http://127.0.0.1:3101")]
-    pub message_api_grpc_url: String,
+    /// Where message-api's replicas serve gRPC, with commas between. A host with several addresses
+    /// (a headless Service) is several replicas
+    #[arg(
+        long,
+        env = "MESSAGE_API_GRPC_URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:3101"
+    )]
+    pub message_api_grpc_url: Vec<String>,
 
     /// Redis, for pub/sub and presence
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
@@ -131,7 +141,7 @@ impl Config {
             return Err("SERVICE_TOKEN must have at least 16 characters".into());
         }
         Ok(Settings {
-            redis: redis::Client::open(redis_url.expose_secret())
+            redis: redis_client(redis_url.expose_secret())
                 .map_err(|e| format!("REDIS_URL: {e}"))?,
             service_token,
             limits: Limits { text_max: self.text_max as usize, ..Limits::default() },
@@ -154,6 +164,13 @@ fn queue_bytes(given: &str) -> Result<usize, String> {
 fn bounded(given: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
     let number = given.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| format!("must be between {} and {}", range.start(), range.end()))
+}
+
+/// Batches go out at once, whatever their size. A lost route ends the connection, else it would
+/// wait for the kernel to give up: a quarter of an hour.
+fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
+    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
+    redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chat_core::{
-    Change, ChangeKind, CloseReason, ConversationId, Event, Frame, Listener, MessageId, Render,
-    Seq, Sink, SocketKey,
+    Author, Change, ChangeKind, CloseReason, ConversationId, Event, Frame, Listener, Message,
+    MessageId, Render, Seq, Sink, SocketKey, User, UserId, Username, Via, clock,
 };
 
 /// Words every change as its seq.
@@ -56,4 +56,23 @@ pub(super) fn listener(ear: &Arc<Ear>) -> Listener {
 pub(super) fn change(conversation: ConversationId, seq: u64) -> Change {
     let kind = ChangeKind::Deleted { message: MessageId(seq) };
     Change { conversation, seq: Seq(seq), origin: None, kind }
+}
+
+/// A post with a text of so many bytes.
+pub(super) fn post(conversation: ConversationId, seq: u64, length: usize) -> Change {
+    let author = User { id: UserId(1), name: Username::parse("alice").expect("a name") };
+    let message = Message {
+        id: MessageId(seq),
+        conversation,
+        seq: Seq(seq),
+        author: Author::User(author),
+        text: "x".repeat(length),
+        media: Vec::new(),
+        created_at: clock::now(),
+        edited_at: None,
+        is_read: false,
+        client_id: None,
+        via: Via::Chatto,
+    };
+    Change { kind: ChangeKind::Posted(Box::new(message)), ..change(conversation, seq) }
 }
