@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup build run test test-rust test-clients lint lint-rust lint-proto lint-deps fmt \
-	release clean-local chaos
+	release clean-local chaos chaos-sabotage
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
@@ -47,6 +47,14 @@ CHAOS_PROGRAMS := -p message-api -p socket-gateway -p chaos --bins
 chaos: setup ## Hurt a stack by a seeded schedule, audit every message: SEEDS=20
 	cargo build $(CHAOS_PROGRAMS)
 	$(CHAOS) --seeds $(SEEDS)
+
+# Each must be caught by the audit. Only the faults that the sabotaged mechanism is there for.
+chaos-sabotage: setup ## Show that the audit catches gateways without repair, leases, order
+	cargo build $(CHAOS_PROGRAMS) --features socket-gateway/sabotage
+	$(CHAOS) --sabotage repair --faults cut,silent,restart && \
+	$(CHAOS) --sabotage lease --faults kill && \
+	$(CHAOS) --sabotage order --faults cut,silent,restart,slow; \
+	caught=$$?; cargo build $(CHAOS_PROGRAMS); exit $$caught
 
 lint: lint-rust lint-proto lint-deps ## Check form, lints, documentation, protobuf rules, licences
 

@@ -19,6 +19,8 @@ pub mod connections;
 pub mod feed;
 pub mod guarded_io;
 pub mod presence;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 pub mod server;
 pub mod sessions;
 pub mod sockets;
