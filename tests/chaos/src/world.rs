@@ -70,9 +70,9 @@ pub async fn run(plan: &Plan) -> Result<Sums> {
     println!("  settled at {:.1} s", world.books.now().as_secs_f32());
     world.phase.send_replace(Phase::Farewell);
     world.wait_for_leavers().await;
-    world.wait(<[Finding]>::is_empty).await?;
+    let findings = world.wait(<[Finding]>::is_empty).await?;
     println!("  over at {:.1} s", world.books.now().as_secs_f32());
-    world.close(plan.seed, unsettled).await
+    world.close(plan.seed, unsettled, findings).await
 }
 
 struct World {
@@ -243,9 +243,13 @@ impl World {
         Evidence { diaries, cast, stored, ledger, health }
     }
 
-    /// The last audit; everything stops in order; what is wrong is told.
-    async fn close(mut self, seed: u64, unsettled: Vec<Finding>) -> Result<Sums> {
-        let mut findings = self.audit().await?;
+    /// Everything stops in order; what is wrong after all, or was before the farewell, is told.
+    async fn close(
+        mut self,
+        seed: u64,
+        unsettled: Vec<Finding>,
+        mut findings: Vec<Finding>,
+    ) -> Result<Sums> {
         // What those who have left were missing is not forgotten.
         let known: BTreeSet<_> = findings.iter().map(|finding| finding.what.clone()).collect();
         findings.extend(unsettled.into_iter().filter(|early| !known.contains(&early.what)));

@@ -12,7 +12,7 @@ mod tinychat;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use async_trait::async_trait;
 use rand::RngExt;
 use tokio::time::{sleep, timeout};
@@ -86,16 +86,17 @@ pub async fn live(mut dialect: impl Dialect, mut me: Me) {
             open = false;
         }
         if !open {
-            match timeout(CONNECT_WITHIN, dialect.open(&mut me)).await {
-                Ok(Ok(())) => {
+            let outcome = timeout(CONNECT_WITHIN, dialect.open(&mut me)).await;
+            match outcome.unwrap_or_else(|_| Err(anyhow!("it took too long"))) {
+                Ok(()) => {
                     dialect.note(&mut me);
                     me.is_settled();
                     open = true;
                 }
-                failed => {
+                Err(why) => {
                     dialect.note(&mut me);
                     dialect.close(false);
-                    me.is_cut(&format!("not settled: {failed:?}"));
+                    me.is_cut(&format!("not settled: {why:#}"));
                     me.backs_off().await;
                 }
             }
