@@ -46,6 +46,8 @@ fn legs(enabled: &[String]) -> Vec<Arc<dyn Leg>> {
 /// Runs until SIGTERM or SIGINT. The error is one sentence.
 pub async fn run(settings: Settings) -> Result<(), String> {
     let config = &settings.config;
+    #[cfg(feature = "sabotage")]
+    crate::sabotage::choose(config.sabotage.as_deref());
     let listener = server::bind(config.http_addr)?;
     let admin_listener = server::bind(config.admin_addr)?;
     // First only readiness goes, then what serves clients.

@@ -98,6 +98,11 @@ pub struct Config {
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub shutdown_grace: u64,
 
+    /// What to do wrong
+    #[cfg(feature = "sabotage")]
+    #[arg(long, env = "SABOTAGE", hide = true, value_parser = crate::sabotage::CHOICES)]
+    pub sabotage: Option<String>,
+
     /// Logs
     #[command(flatten)]
     pub logs: LogSettings,

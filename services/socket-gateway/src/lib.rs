@@ -24,6 +24,8 @@ pub mod feed;
 mod outbound;
 pub mod presence;
 pub mod probe;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 pub mod server;
 pub mod sessions;
 pub mod sockets;

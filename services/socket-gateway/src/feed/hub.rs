@@ -112,6 +112,8 @@ impl Hub {
 
     /// Takes a change, from the bus or from a repair.
     pub(super) fn offer(&self, change: Change) -> Outcome {
+        #[cfg(feature = "sabotage")]
+        self.is_sabotaged(&change);
         let mut state = self.state();
         let Some(delivered) = state.delivered else { return Outcome::Done };
         state.head = state.head.max(change.seq);
@@ -122,6 +124,18 @@ impl Hub {
             state.keep_waiting(change);
         }
         state.outcome()
+    }
+
+    /// `repair`: a hole is taken for none. `order`: what is not the next one is told at once.
+    #[cfg(feature = "sabotage")]
+    fn is_sabotaged(&self, change: &Change) {
+        let Some(delivered) = self.delivered() else { return };
+        if crate::sabotage::is("repair") {
+            self.state().delivered = Some(delivered.max(Seq(change.seq.0 - 1)));
+        }
+        if crate::sabotage::is("order") && change.seq != delivered.next() {
+            self.tell(&Event::Change(change.clone()));
+        }
     }
 
     /// Hands on something fleeting.
