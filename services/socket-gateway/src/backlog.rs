@@ -1,7 +1,7 @@
 //! How many bytes wait for one client.
 //!
 //! Socket.IO's queue counts packets, and a packet may be long. So each frame is counted in with
-//! its exact length on the wire before it goes into that queue, and `guarded_io` counts out what
+//! its exact length on the wire before it goes into a queue, and the connection counts out what
 //! was really written. What the library writes by itself (pings, greetings) is only counted out:
 //! the count never falls below zero, so it is right again as soon as all has been written.
 
