@@ -119,7 +119,7 @@ mod tests {
         assert!(!backlog.put(1_000, 100));
         assert_eq!(backlog.bytes(), 1_050);
         backlog.written(1_050);
-        assert!(backlog.put(60, 100) && !backlog.put(1_000, 100));
+        assert!(backlog.put(50, 100) && backlog.put(1, 100) && !backlog.put(1_000, 100));
     }
 
     #[test]
