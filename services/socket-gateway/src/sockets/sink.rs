@@ -216,6 +216,9 @@ impl SocketSink {
         let marker = frame::event(self.namespace, MARKER, &number.to_string());
         outbound.cross(marker.clone());
         let sent = self.socket.emit(MARKER, &number);
+        if sent.is_err() {
+            outbound.forget(&marker);
+        }
         self.sent(Some(sent), false);
         Some(Direct { outbound, marker })
     }
