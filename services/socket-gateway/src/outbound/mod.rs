@@ -62,7 +62,7 @@ struct Queue {
     frames: VecDeque<Bytes>,
     /// Bytes of the first frame that are out already.
     sent: usize,
-    /// Bytes that wait.
+    /// Bytes that wait in `frames`. What waits for a marker holds nobody up, least of all the marker.
     bytes: usize,
     /// A flusher has been told.
     is_dirty: bool,
@@ -118,20 +118,27 @@ impl Outbound {
         self.queue().crossings.push(Crossing { marker, frames: Vec::new(), began: Instant::now() });
     }
 
+    /// The marker could not be sent: its socket is gone, others on the connection are not.
+    pub(crate) fn forget(&self, marker: &Bytes) {
+        self.queue().crossings.retain(|crossing| crossing.marker != *marker);
+    }
+
     /// Hands a frame over without waiting. `marker` is the one of its socket, which may still be
     /// on its way.
     pub(crate) fn push(self: &Arc<Self>, marker: Option<&Bytes>, frame: Bytes) {
         let mut queue = self.queue();
         if queue.is_closing {
+            // Nothing is written any more, and nobody shall wait for it.
+            self.backlog.written(frame.len());
             return;
         }
-        queue.bytes += frame.len();
         let crossing =
             marker.and_then(|marker| queue.crossings.iter_mut().find(|c| c.marker == *marker));
         if let Some(crossing) = crossing {
             crossing.frames.push(frame);
             return;
         }
+        queue.bytes += frame.len();
         queue.frames.push_back(frame);
         if !queue.is_dirty && !queue.is_blocked {
             queue.is_dirty = true;
@@ -295,6 +302,7 @@ impl Queue {
         if !before.is_empty() {
             taken_out += self.take_written(before);
         }
+        self.bytes += frames.iter().map(Bytes::len).sum::<usize>();
         self.frames.extend(frames);
         if !after.is_empty() {
             taken_out += self.take_written(after);
@@ -358,6 +366,44 @@ mod tests {
         outbound.push(Some(&marker), frame("over"));
         let expected = ["other", "first", "last", "over"].map(|text| frame(text).to_vec()).concat();
         assert_eq!(read(&mut client, expected.len()).await, expected);
+    }
+
+    #[tokio::test]
+    async fn frames_that_wait_for_their_marker_do_not_keep_it_from_coming() {
+        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
+        let mut library = OutboundIo::new(Arc::clone(&outbound), ());
+        let marker = frame::event("/", "e", "\"marker\"");
+        outbound.cross(marker.clone());
+        let long = Bytes::from(vec![b'x'; 1 << 20]);
+        outbound.push(Some(&marker), long.clone());
+        let written = timeout(Duration::from_secs(10), library.write_all(&marker)).await;
+        written.expect("there is room").unwrap();
+        assert_eq!(read(&mut client, long.len()).await, long);
+        assert_eq!(outbound.queue().bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_does_not_come_over_after_all_holds_nobody_up() {
+        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
+        let mut library = OutboundIo::new(Arc::clone(&outbound), ());
+        let marker = frame::event("/", "e", "\"marker\"");
+        outbound.cross(marker.clone());
+        outbound.forget(&marker);
+        outbound.push(Some(&marker), Bytes::from_static(b"one "));
+        library.write_all(b"two").await.unwrap();
+        assert_eq!(read(&mut client, 7).await, b"one two");
+        assert!(outbound.queue().crossings.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_the_end_is_counted_out() {
+        let (outbound, _client, _tasks) = pair(PATIENCE).await;
+        drop(OutboundIo::new(Arc::clone(&outbound), ()));
+        for _ in 0..100 {
+            assert!(outbound.backlog.put(10, 100));
+            outbound.push(None, Bytes::from_static(b"0123456789"));
+        }
+        assert_eq!(outbound.backlog.bytes(), 0);
     }
 
     #[tokio::test]

@@ -7,12 +7,16 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use chat_core::SocketKey;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 
 use super::member::{Member, Place};
+
+/// How often a stop looks whether the last socket is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A member of whom Redis must hear.
 #[derive(Debug)]
@@ -192,6 +196,19 @@ impl Local {
         entries.any(|entry| !entry.sockets.is_empty())
     }
 
+    /// Has anybody a socket anywhere here?
+    pub(super) fn has_sockets(&self) -> bool {
+        let state = self.state();
+        state.places.values().flat_map(HashMap::values).any(|entry| !entry.sockets.is_empty())
+    }
+
+    /// Waits until nobody has.
+    pub(super) async fn emptied(&self) {
+        while self.has_sockets() {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// How many are in rooms, how many are online, how many of all wait.
     pub(super) fn counts(&self) -> (usize, usize, usize) {
         let state = self.state();
@@ -283,6 +300,19 @@ mod tests {
         assert_eq!(moves(&local), []);
         local.let_go(&member("alice"), second);
         assert_eq!(moves(&local), [("alice".to_owned(), false)]);
+    }
+
+    #[tokio::test]
+    async fn who_is_held_has_no_socket_that_a_stop_would_wait_for() {
+        let local = Local::default();
+        assert!(!local.has_sockets());
+        local.enter(member("alice"), socket(1));
+        local.enter(member("bob"), socket(2));
+        local.leave(&member("bob"), socket(2), true);
+        assert!(local.has_sockets());
+        local.leave(&member("alice"), socket(1), true);
+        assert!(!local.has_sockets());
+        local.emptied().await;
     }
 
     #[test]

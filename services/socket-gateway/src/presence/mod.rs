@@ -32,7 +32,7 @@ use std::{
 };
 
 use chat_core::{Caller, ConversationId, SocketKey, User, process::Shutdown};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 pub use self::{
     census::{Census, Listed},
@@ -58,7 +58,8 @@ const BEATS_A_CHECK: u32 = 30;
 /// How long a user may be without a socket before that counts.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long after a planned stop users may take to come back elsewhere without having left.
+/// How long users may take to come back elsewhere without having left, from the moment when the
+/// last socket of a planned stop is gone.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// This gateway's part in presence.
@@ -145,7 +146,19 @@ impl Presence {
                 }
             }
         }
-        registry.renew(FAREWELL).await;
+        self.farewell(&mut registry).await;
+    }
+
+    /// Keeps a short lease until the last socket is gone: a drain takes its time, and who is told
+    /// to go last has not left before. What moves is told no more.
+    async fn farewell(&self, registry: &mut Registry) {
+        loop {
+            registry.renew(FAREWELL).await;
+            if !self.local.has_sockets() {
+                return;
+            }
+            let _ = timeout(BEAT, self.local.emptied()).await;
+        }
     }
 
     /// Was the lease renewed?

@@ -220,6 +220,9 @@ impl SocketSink {
         let marker = frame::event(self.namespace, MARKER, &number.to_string());
         outbound.cross(marker.clone());
         let sent = self.socket.emit(MARKER, &number);
+        if sent.is_err() {
+            outbound.forget(&marker);
+        }
         self.sent(Some(sent), false);
         Some(Direct { outbound, marker })
     }
@@ -236,8 +239,12 @@ impl SocketSink {
         frame.on(self.namespace, |frame| frame::event(self.namespace, frame.name, frame.body.get()))
     }
 
-    /// Hands a finished frame over, if there is room.
+    /// Hands a finished frame over, if there is room. A socket that has left its namespace gets no
+    /// more: the next one in the same place on the connection is not it.
     fn push(&self, direct: &Direct, bytes: Bytes, fleeting: bool) {
+        if !self.socket.connected() {
+            return;
+        }
         let has_room = direct.outbound.backlog().put(bytes.len(), self.most(fleeting));
         if has_room {
             direct.outbound.push(Some(&direct.marker), bytes);
