@@ -62,7 +62,7 @@ enum Outgoing {
 #[derive(Clone)]
 pub struct Outbox {
     queue: mpsc::Sender<Outgoing>,
-    closer: mpsc::UnboundedSender<CloseReason>,
+    closer: mpsc::Sender<CloseReason>,
     wording: Wording,
     room: Arc<Semaphore>,
     most: usize,
@@ -111,7 +111,8 @@ impl Sink for Outbox {
     }
 
     fn close(&self, reason: CloseReason) {
-        let _ = self.closer.send(reason);
+        // The first reason counts.
+        let _ = self.closer.try_send(reason);
     }
 }
 
@@ -163,7 +164,7 @@ pub async fn serve<Talk>(
     Talk: Future<Output = ()>,
 {
     let (queue, waiting) = mpsc::channel(QUEUE);
-    let (closer, closing) = mpsc::unbounded_channel();
+    let (closer, closing) = mpsc::channel(1);
     let (writer, reader) = socket.split();
     let Departure(departure) = departure;
     let incoming = Incoming {
@@ -183,7 +184,7 @@ pub async fn serve<Talk>(
         () = talk(outbox, incoming) => {}
     }
     if departure.is_cancelled() {
-        let _ = farewell.send(CloseReason::Draining);
+        let _ = farewell.try_send(CloseReason::Draining);
     }
     // Nobody hands anything over any more: the writer ends when all is out.
     let _ = timeout(FAREWELL, write).await;
@@ -192,7 +193,7 @@ pub async fn serve<Talk>(
 async fn write(
     mut writer: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Outgoing>,
-    mut closing: mpsc::UnboundedReceiver<CloseReason>,
+    mut closing: mpsc::Receiver<CloseReason>,
 ) {
     // Also while much is sent: who only listens shows by its pongs that it is there.
     let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use chat_core::{Feed, Frame, Sink, SocketKey};
+use futures_util::FutureExt;
 use tokio::{
     task::yield_now,
     time::{Instant, sleep_until},
@@ -55,8 +56,8 @@ impl Listed {
     fn of(feed: &dyn Feed, version: u64) -> Self {
         let users = feed.roster().users();
         let names: Vec<_> = users.iter().take(NAMES_MAX).map(|user| user.name.as_str()).collect();
-        // Who reads slowly need not read every list.
-        Self { version, frame: Frame::fleeting("updateUsers", &names) }
+        // Not fleeting: who misses the last list would believe an older one until the next change.
+        Self { version, frame: Frame::new("updateUsers", &names) }
     }
 }
 
@@ -126,7 +127,8 @@ impl Board {
         state.ears.values().all(|ear| Some(ear.version) == version)
     }
 
-    /// Tells those whose last list is another one, and not of this moment. Answers how many.
+    /// Tells those whose last list is another one, and not of this moment, and who have read it:
+    /// slow readers need not read every list, but the last. Answers how many.
     async fn tell(&self, listed: &Listed) -> usize {
         let due: Vec<_> = {
             let mut state = self.state();
@@ -134,7 +136,8 @@ impl Board {
             let behind = state
                 .ears
                 .values_mut()
-                .filter(|ear| ear.version != listed.version && now - ear.at >= GAP);
+                .filter(|ear| ear.version != listed.version && now - ear.at >= GAP)
+                .filter(|ear| ear.sink.has_room().now_or_never().is_some());
             behind
                 .map(|ear| {
                     (ear.version, ear.at) = (listed.version, now);

@@ -17,7 +17,7 @@ use crate::whisper::Line;
 pub(super) const BATCH: usize = 256;
 
 /// How long one clearing of the dead may take; the next beat goes on.
-const CLEARING: Duration = Duration::from_millis(500);
+const CLEARING: Duration = Duration::from_millis(1_500);
 
 /// What Redis said to a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
