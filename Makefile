@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup build run test test-rust test-clients lint lint-rust lint-proto lint-deps fmt \
-	release clean-local chaos chaos-sabotage
+	release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
@@ -55,6 +55,16 @@ chaos-sabotage: setup ## Show that the audit catches gateways without repair, le
 	$(CHAOS) --sabotage lease --faults kill && \
 	$(CHAOS) --sabotage order --faults cut,silent,restart,slow; \
 	caught=$$?; cargo build $(CHAOS_PROGRAMS); exit $$caught
+
+# Smaller crowds and shorter outages are part of `make test`.
+load: setup ## Crowds in full size: readers that stop, all come back at once; takes 5 minutes
+	cargo build -p message-api -p socket-gateway -p local-stack --bins
+	LOAD_READERS=1000 LOAD_STORM=5000 $(LOCAL) with -- \
+		cargo test -p journeys --test load -- --nocapture --test-threads 1
+
+outages: setup ## Outages of MySQL, Redis, message-api and each two, for a minute each
+	cargo build -p message-api -p socket-gateway -p local-stack --bins
+	LONG_OUTAGE=60 $(LOCAL) with -- cargo test -p journeys --test outages -- --nocapture
 
 lint: lint-rust lint-proto lint-deps ## Check form, lints, documentation, protobuf rules, licences
 

@@ -5,7 +5,7 @@
 //! was really written. What the library writes by itself (pings, greetings) is only counted out:
 //! the count never falls below zero, so it is right again as soon as all has been written.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -16,7 +16,6 @@ pub struct Backlog {
     /// What frames longer than half of the most are not charged for, until they are written.
     excess: AtomicUsize,
     less: Notify,
-    is_over: AtomicBool,
 }
 
 impl Backlog {
@@ -51,17 +50,6 @@ impl Backlog {
     pub fn clear(&self) {
         self.bytes.store(0, Ordering::Relaxed);
         self.less.notify_waiters();
-    }
-
-    /// The session that polls is over: there is no connection to cut.
-    pub fn end(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
-
-    /// Is it over?
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
     }
 
     /// How many bytes wait.

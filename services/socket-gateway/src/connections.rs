@@ -1,7 +1,7 @@
 //! The open connections, each with a kill switch.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,10 @@ const BATCH: usize = 100;
 /// How long who connects may wait for its turn. Less than a client's own patience: it is cut, and
 /// comes back by itself.
 const TURN: Duration = Duration::from_secs(10);
+
+/// How long an ended session is remembered: a little longer than the Engine.IO library keeps one
+/// whose client says nothing, its ping's interval and timeout.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Switch {
@@ -90,6 +94,26 @@ struct Open {
     upgraded: HashMap<String, KillSwitch>,
     /// What waits for the next poll of an Engine.IO session, while anybody counts.
     polled: HashMap<String, Weak<Backlog>>,
+    over: Over,
+}
+
+/// The Engine.IO sessions that we have ended, for as long as anybody may ask for them.
+#[derive(Default)]
+struct Over {
+    sids: HashSet<String>,
+    oldest_first: VecDeque<(Instant, String)>,
+}
+
+impl Over {
+    fn put(&mut self, sid: String, now: Instant) {
+        while let Some((_, old)) = self.oldest_first.pop_front_if(|(at, _)| now - *at > REMEMBERED)
+        {
+            self.sids.remove(&old);
+        }
+        if self.sids.insert(sid.clone()) {
+            self.oldest_first.push_back((now, sid));
+        }
+    }
 }
 
 /// All open connections of this gateway.
@@ -164,12 +188,21 @@ impl Connections {
         }
     }
 
-    /// Has this session been ended? Its next request is refused, which makes official clients come
-    /// back with a new one.
+    /// Ends an Engine.IO session that began with polling. Its requests are refused from now on,
+    /// those under way too, and its websocket is cut, if it has one by now: that makes official
+    /// clients come back with a new session.
+    pub fn end(&self, sid: &str) {
+        let mut open = self.lock();
+        open.over.put(sid.to_owned(), Instant::now());
+        if let Some(switch) = open.upgraded.get(sid) {
+            switch.kill();
+        }
+    }
+
+    /// Has this session been ended?
     #[must_use]
     pub fn is_over(&self, sid: &str) -> bool {
-        let polled = self.lock().polled.get(sid).and_then(Weak::upgrade);
-        polled.is_some_and(|backlog| backlog.is_over())
+        self.lock().over.sids.contains(sid)
     }
 
     /// Nobody counts any more what waits for this session's polls.
@@ -182,7 +215,12 @@ impl Connections {
 
     /// An Engine.IO session goes on over the connection of this switch, until that is gone.
     pub fn upgraded(&self, sid: &str, switch: &KillSwitch) {
-        self.lock().upgraded.insert(sid.to_owned(), switch.clone());
+        let mut open = self.lock();
+        open.upgraded.insert(sid.to_owned(), switch.clone());
+        if open.over.sids.contains(sid) {
+            switch.kill();
+        }
+        drop(open);
         switch.0.carries.lock().unwrap_or_else(PoisonError::into_inner).replace(sid.to_owned());
     }
 
@@ -320,6 +358,30 @@ mod tests {
         assert!(waiting.is_err());
         drop(first);
         assert!(connections.turn().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_was_ended_gets_no_websocket_either() {
+        let connections = Connections::new(2, 1);
+        let (before, after) = (connections.open(None), connections.open(None));
+        connections.upgraded("one", before.switch());
+        assert!(!connections.is_over("one"));
+        connections.end("one");
+        connections.end("two");
+        connections.upgraded("two", after.switch());
+        assert!(connections.is_over("one") && connections.is_over("two"));
+        assert!(before.switch().0.cut.is_cancelled() && after.switch().0.cut.is_cancelled());
+    }
+
+    #[test]
+    fn ended_sessions_are_forgotten_in_time() {
+        let (mut over, now) = (Over::default(), Instant::now());
+        over.put("old".to_owned(), now);
+        over.put("new".to_owned(), now + REMEMBERED);
+        assert!(over.sids.contains("old"));
+        over.put("newer".to_owned(), now + REMEMBERED + Duration::from_secs(1));
+        assert_eq!((over.sids.len(), over.oldest_first.len()), (2, 2));
+        assert!(!over.sids.contains("old"));
     }
 
     #[test]

@@ -146,11 +146,16 @@ pub async fn note_transport(
         query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned)
     });
     let switch = request.extensions().get::<KillSwitch>().cloned();
-    if sid.as_ref().is_some_and(|sid| connections.is_over(sid)) {
-        return (StatusCode::BAD_REQUEST, "this session is over, begin a new one").into_response();
+    let is_over = || sid.as_ref().is_some_and(|sid| connections.is_over(sid));
+    if is_over() {
+        return session_is_over();
     }
     let is_read = request.method() == Method::GET;
     let response = next.run(request).await;
+    // What a poll would bring now, a refusal most likely, would be final for the client.
+    if is_over() {
+        return session_is_over();
+    }
     match (response.status(), sid, switch) {
         (StatusCode::SWITCHING_PROTOCOLS, sid, Some(switch)) => {
             switch.carries_a_websocket();
@@ -163,6 +168,10 @@ pub async fn note_transport(
         _ => {}
     }
     response
+}
+
+fn session_is_over() -> Response {
+    (StatusCode::BAD_REQUEST, "this session is over, begin a new one").into_response()
 }
 
 /// Lets so many plain websockets in at the same time. Who waits too long is told to come back.

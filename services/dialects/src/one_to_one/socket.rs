@@ -1,18 +1,17 @@
 //! Hop 1 of 10: 002's events come in, are parsed into the model's verbs and asked.
 //! From the client; next the gateway's `chat_client.rs`. What comes back out is hop 10, `render.rs`.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::{
-    Caller, ChatError, Code, ConversationId, ConversationKind, Follow, Frame, Result, Seq, User,
-    UserId, Via,
-    chat::DIRECTS_MAX,
+    Caller, ChatError, Code, ConversationId, Follow, Frame, Result, Seq, User, Via,
     model::{NewMessage, Span},
 };
 use serde_json::{Value, json};
 
 use super::{
+    everybody::Everybody,
     render::OneToOne,
     roster::{Board, Seat},
     typing::{Typing, Typist},
@@ -26,13 +25,11 @@ use crate::{
 /// Rows of one `chatHistory`.
 const ROWS: u32 = 10;
 
-/// Most users in `storeUsername`.
-const USERS_MAX: usize = 1_000;
-
 /// 002's socket leg.
 #[derive(Clone, Default)]
 pub struct OneToOneLeg {
     board: Arc<Board>,
+    everybody: Arc<Everybody>,
 }
 
 #[async_trait]
@@ -61,57 +58,13 @@ impl Leg for OneToOneLeg {
     async fn open(&self, client: Client) -> Result<Box<dyn Conversing>> {
         let Some(session) = &client.session else { return Ok(Box::new(Stranger)) };
         let user = session.user.clone();
-        let known = known_users(&client, &user).await;
+        let known = self.everybody.known_to(&client, &user).await;
         let user_list = known.iter().map(UserRow::from).collect();
         let welcome = StoreUsername { username: user.name.as_str(), user_list };
         client.sink.deliver(&Frame::new("storeUsername", &welcome));
         let seat = self.board.enter(&client);
         let (open, typing) = (None, Typing::default());
         Ok(Box::new(OneToOneSocket { client, user, open, typing, _seat: seat }))
-    }
-}
-
-/// Those online first, then those talked with, then the others; as many as fit.
-async fn known_users(client: &Client, user: &User) -> Vec<User> {
-    let (chat, caller) = (&*client.ports.chat, Caller::User(user.clone()));
-    let mut users = Few::default();
-    users.extend(client.ports.feed.roster().users());
-    if users.has_room() {
-        match chat.directs(&caller, DIRECTS_MAX).await {
-            Ok(directs) => users.extend(directs.into_iter().flat_map(|direct| match direct.kind {
-                ConversationKind::Direct { peers } => peers.to_vec(),
-                _ => Vec::new(),
-            })),
-            Err(error) => tracing::debug!(%error, "a user list without those talked with"),
-        }
-    }
-    if users.has_room() {
-        match chat.users(None, u32::try_from(USERS_MAX).unwrap_or(u32::MAX)).await {
-            Ok(page) => users.extend(page.users),
-            Err(error) => tracing::debug!(%error, "a user list of those online alone"),
-        }
-    }
-    users.list
-}
-
-/// Users, each once, in the order in which they came, so many at most.
-#[derive(Default)]
-struct Few {
-    list: Vec<User>,
-    known: HashSet<UserId>,
-}
-
-impl Few {
-    fn has_room(&self) -> bool {
-        self.list.len() < USERS_MAX
-    }
-
-    fn extend(&mut self, users: impl IntoIterator<Item = User>) {
-        for user in users {
-            if self.has_room() && self.known.insert(user.id) {
-                self.list.push(user);
-            }
-        }
     }
 }
 

@@ -380,7 +380,8 @@ mod tests {
         for seq in 2..=100 {
             hub.offer(testing::post(ConversationId::LOBBY, seq, 64 * 1024));
         }
-        let (waiting, bytes) = (hub.state().waiting.len(), hub.state().waiting_bytes);
+        let waiting = hub.state().waiting.len();
+        let bytes = hub.state().waiting_bytes;
         assert!(waiting < 17 && bytes <= WAITING_BYTES, "{waiting} changes, {bytes} bytes");
         for seq in 1..=100 {
             hub.offer(testing::post(ConversationId::LOBBY, seq, 64 * 1024));

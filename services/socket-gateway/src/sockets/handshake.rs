@@ -50,23 +50,25 @@ pub(super) async fn admit(
     auth: Result<Value, String>,
     (namespace, stranger): (&'static str, Stranger),
 ) -> Result<(), Refusal> {
+    let sink = Arc::new(SocketSink::new(socket.clone(), namespace, &mount));
+    // A refusal is final for official clients; a lost connection makes them come again.
+    let not_now = |sentence: &str| {
+        sink.cut();
+        Refusal(sentence.to_owned())
+    };
     if mount.shutdown.is_begun() {
-        return Err(Refusal("this replica stops, try another".to_owned()));
+        return Err(not_now("this replica stops, try another"));
     }
     let Some(place) = mount.connections.place() else {
-        return Err(Refusal("this replica is full, try another".to_owned()));
+        return Err(not_now("this replica is full, try another"));
     };
-    let sink = Arc::new(SocketSink::new(socket.clone(), namespace, &mount));
     let Some(turn) = mount.connections.turn().await else {
-        // A refusal is final for official clients; a lost connection makes them come again.
-        sink.cut();
-        return Err(Refusal("this replica is busy, try again".to_owned()));
+        return Err(not_now("this replica is busy, try again"));
     };
     let entered = enter(&mount, &socket, &sink, &auth, stranger).await;
     let (bound, sides) = entered.map_err(|error| {
         if error.code().is_transient() {
-            // A refusal is final for official clients; a lost connection makes them come again.
-            sink.cut();
+            return not_now(error.message());
         }
         Refusal::from(error)
     })?;

@@ -104,23 +104,17 @@ impl SocketSink {
         }
         let reason_name = reason.as_str();
         metrics::counter!("switchboard_closed_total", "reason" => reason_name).increment(1);
-        let switch = self.switch().cloned();
         match reason {
             // A lost transport makes official clients come back by themselves.
-            CloseReason::SlowReader | CloseReason::Draining => {
-                self.polled.iter().for_each(|polled| polled.end());
-            }
-            CloseReason::SessionEnded => drop(self.socket.clone().disconnect()),
-        }
-        let Some(switch) = switch else { return };
-        match reason {
+            CloseReason::SlowReader | CloseReason::Draining => self.cut(),
             CloseReason::SessionEnded => {
+                drop(self.socket.clone().disconnect());
+                let Some(switch) = self.switch().cloned() else { return };
                 self.shutdown.spawn_until_stopped(async move {
                     sleep(GO).await;
                     switch.kill();
                 });
             }
-            CloseReason::SlowReader | CloseReason::Draining => switch.kill(),
         }
     }
 
@@ -167,8 +161,12 @@ impl SocketSink {
         }
     }
 
-    /// Cuts the connection, if it is a websocket.
+    /// Cuts the connection, or ends the session that polls. Official clients take a refusal or a
+    /// `disconnect` as final; after this they come back by themselves.
     pub(super) fn cut(&self) {
+        if self.polled.is_some() {
+            self.connections.end(&self.socket.id.to_string());
+        }
         if let Some(switch) = self.switch() {
             switch.kill();
         }

@@ -239,3 +239,59 @@ async fn a_plain_websocket_is_told_why_it_ends_and_readiness_goes_first() -> Res
     ensure!(arena.stack.gateway(1).exited().await?.success(), "exit code 0");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() -> Result<()> {
+    let mut options = Arena::options("second")?;
+    let delay = ("DRAIN_DELAY".to_owned(), "600".to_owned());
+    options.gateway_env.push(delay.clone());
+    options.api_env.push(delay);
+    let arena = Arena::own(options).await?;
+    let urls = arena.stack.urls();
+    let parts =
+        [(arena.stack.gateway(1), urls.gateway_admin(1)), (arena.stack.api(1), urls.api_admin(1))];
+    for (part, admin) in parts {
+        part.terminate()?;
+        while reqwest::get(format!("{admin}/readyz")).await?.status().is_success() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        let began = Instant::now();
+        part.terminate()?;
+        assert_eq!(part.exited().await?.code(), Some(130), "{}", part.name());
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn message_api_finishes_what_was_asked_over_rest() -> Result<()> {
+    let arena = Arena::own(Arena::options("rest-in-hand")?).await?;
+    let people = people(&arena, PEOPLE).await?;
+    let host = people[0].enters(1).await?;
+    let room = host.creates_room(&arena.unique("room")).await?;
+    let path = format!("/api/conversations/{}", room["_id"].as_str().context("an id")?);
+    let granted = AtomicUsize::new(0);
+    let posting = people.iter().map(async |who| {
+        // Until nobody listens any more: what is answered was done.
+        while let Ok(answer) = who.http.post_json(&path, &json!({"text": "hello"})).await {
+            answer.expect(200)?;
+            granted.fetch_add(1, Ordering::Relaxed);
+        }
+        anyhow::Ok(())
+    });
+    let stopping = async {
+        while granted.load(Ordering::Relaxed) < 5 * PEOPLE {
+            sleep(Duration::from_millis(5)).await;
+        }
+        ensure!(arena.stack.api(1).stop().await?.success(), "exit code 0");
+        anyhow::Ok(())
+    };
+    tokio::try_join!(try_join_all(posting), stopping)?;
+    arena.stack.api(1).start().await?;
+    let page = people[0].http.get(&format!("{path}?N=1000")).await?.expect(200)?;
+    let stored = page["messages"].as_array().map_or(0, Vec::len);
+    let granted = granted.into_inner();
+    println!("{granted} were answered");
+    ensure!(stored == granted, "{stored} stored, {granted} answered");
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! Many clients: some that stop reading, all that are sent away, all that come back at once.
 
 mod drain;
+mod official;
 mod slow_readers;
 mod storm;
 
@@ -12,7 +13,7 @@ use harness::{Arena, Person};
 #[derive(Debug, Parser)]
 struct Size {
     /// Who reads beside those who stop
-    #[arg(env = "LOAD_READERS", long, default_value_t = 400)]
+    #[arg(env = "LOAD_READERS", long, default_value_t = 300)]
     readers: usize,
     /// Who comes back at once
     #[arg(env = "LOAD_STORM", long, default_value_t = 1_000)]

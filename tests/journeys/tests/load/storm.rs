@@ -171,6 +171,20 @@ async fn all_come_back_by_themselves_and_catch_up() -> Result<()> {
     news(&people[0], &rooms).await?;
     all_are_back(&crowd, &all, 3).await?;
     println!("all dropped: all back after {:?}", began.elapsed());
+
+    // One is stopped in the middle of it, in order.
+    let began = Instant::now();
+    join_all([1, 2].map(|n| arena.stack.gateway(n).kill())).await;
+    try_join_all([1, 2].map(|n| arena.stack.gateway(n).start())).await?;
+    while crowd.inside.load(Ordering::Relaxed) < all.len() / 3 {
+        ensure!(began.elapsed() < ALL_BACK, "a third are not back");
+        sleep(Duration::from_millis(20)).await;
+    }
+    ensure!(arena.stack.gateway(2).stop().await?.success(), "exit code 0");
+    arena.stack.gateway(2).start().await?;
+    news(&people[0], &rooms).await?;
+    all_are_back(&crowd, &all, 4).await?;
+    println!("all dropped, a gateway stopped meanwhile: all back after {:?}", began.elapsed());
     println!("{} attempts in all", crowd.attempts.load(Ordering::Relaxed));
     crowd.over.store(true, Ordering::Relaxed);
     assert_eq!(crowd.final_refusals.load(Ordering::Relaxed), 0, "nobody is refused for good");
