@@ -25,13 +25,15 @@ pub(crate) struct Window<'a> {
     end: u64,
     before: Option<(u64, Cpu)>,
     used: Option<(u64, Cpu)>,
+    /// What the generator uses: nanoseconds of CPU, at the beginning and then in all.
+    own: u64,
 }
 
 impl<'a> Window<'a> {
     /// Warm-up and measured time in nanoseconds.
     pub(crate) fn new(processes: &'a [Process], now: u64, warm: u64, measure: u64) -> Self {
         let begin = now + warm;
-        Self { processes, begin, end: begin + measure, before: None, used: None }
+        Self { processes, begin, end: begin + measure, before: None, used: None, own: 0 }
     }
 
     pub(crate) fn phase(&mut self, now: u64) -> Result<Phase> {
@@ -41,11 +43,13 @@ impl<'a> Window<'a> {
         match self.before {
             None if now >= self.begin => {
                 self.before = Some((now, Cpu::of(self.processes)?));
+                self.own = generator().cpu()?;
                 Ok(Phase::Begins)
             }
             None => Ok(Phase::Warming),
             Some((at, before)) if now >= self.end => {
                 self.used = Some((now - at, Cpu::of(self.processes)? - before));
+                self.own = generator().cpu()? - self.own;
                 Ok(Phase::Over)
             }
             Some(_) => Ok(Phase::Counting),
@@ -74,6 +78,12 @@ impl<'a> Window<'a> {
         figures.put("database_us", each(cpu.role(Role::Database)));
         figures.put("per_front_core_s", count as f64 / cpu.role(Role::Front));
         figures.put("cores", cpu.total() / seconds);
+        figures.put("generator_cores", self.own as f64 / 1e9 / seconds);
         figures
     }
+}
+
+/// This process. It spins where messages go out at a fixed rate.
+fn generator() -> Process {
+    Process { role: Role::Front, pid: std::process::id() }
 }

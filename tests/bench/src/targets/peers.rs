@@ -40,8 +40,8 @@ impl Drop for Child {
 }
 
 /// Why eiows may be missing.
-const NO_EIOWS: &str = "its newest version compiles on Node 22 and newer only, and older ones fetch \
-    Node's sources while they are installed";
+const NO_EIOWS: &str = "it is compiled against the sources of Node 22 or newer, which it fetches while \
+    it is installed";
 
 /// Starts a peer: two processes, so that Redis is in the path; the bare server is one.
 pub(crate) fn start(kind: Kind, servers: &Servers, runtime: &Runtime) -> Result<Target> {

@@ -50,9 +50,9 @@ struct Room {
     poster: usize,
     template: Template,
     sent: u32,
-    acked: u32,
+    acked: Vec<u32>,
     due: u64,
-    /// The one under way, to be sent again if its acknowledgement does not come.
+    /// Is one under way? If the poster is cut off then, nobody knows whether it was stored.
     is_open: bool,
 }
 
@@ -87,7 +87,7 @@ impl Script for Churn {
             }
             Heard::Ack(POSTED, _) => {
                 let room = &mut self.rooms[member.room];
-                room.acked = room.sent;
+                room.acked.push(room.sent);
                 room.is_open = false;
             }
             Heard::Ack(..) => {}
@@ -99,6 +99,8 @@ impl Script for Churn {
             Heard::Closed(_) => {
                 member.is_in = false;
                 member.back_at = Some(io.read_at + SECOND / 10);
+                let room = &mut self.rooms[member.room];
+                room.is_open &= room.poster != who;
             }
         }
     }
@@ -128,7 +130,7 @@ impl Churn {
             return;
         }
         for room in &mut self.rooms {
-            if room.due <= now && !room.is_open {
+            if room.due <= now && !room.is_open && self.members[room.poster].is_in {
                 room.sent += 1;
                 room.is_open = true;
                 room.due = now + self.every;
@@ -168,9 +170,9 @@ impl Churn {
     fn figures(&self) -> Figures {
         let (mut wanted, mut had, mut doubles) = (0, 0, 0);
         for member in &self.members {
-            let acked = self.rooms[member.room].acked;
-            wanted += u64::from(acked);
-            had += member.heard.iter().filter(|number| **number <= acked).count() as u64;
+            let acked = &self.rooms[member.room].acked;
+            wanted += acked.len() as u64;
+            had += acked.iter().filter(|number| member.heard.contains(number)).count() as u64;
             doubles += member.doubles;
         }
         let mut figures = Figures::default();
@@ -230,7 +232,7 @@ fn play(stage: &mut Stage<'_>, rooms: usize, weather: Weather, length: u64) -> R
         poster: room * 10,
         template: Template::new(&hall.says(stage, room * 10, Some(POSTED), true)),
         sent: 0,
-        acked: 0,
+        acked: Vec::new(),
         due: begin + rand::rng().random_range(0..SECOND),
         is_open: false,
     };

@@ -20,7 +20,7 @@ const PAGE: u64 = 50;
 /// Pages are taken at random from so many messages around the depth.
 const AROUND: u64 = 10_000;
 
-/// Fills the lobby with so many messages. Returns the id of the first and how many there are.
+/// Fills the lobby of a fresh stack with so many messages.
 pub(crate) async fn fill(target: &Target, count: u64) -> Result<Table> {
     let stack = target.stack().context("history is measured at Switchboard")?;
     let mut database = MySqlConnection::connect(stack.urls().database()).await?;
@@ -32,8 +32,8 @@ pub(crate) async fn fill(target: &Target, count: u64) -> Result<Table> {
     while first <= count {
         let last = (first + CHUNK - 1).min(count);
         let rows = format!(
-            "INSERT INTO messages (conversation_id, seq, author_name, text, created_at) \
-             SELECT 1, seq, 'u1', CONCAT('message ', seq, ' ', REPEAT('x', 80)), UTC_TIMESTAMP(3) \
+            "INSERT INTO messages (conversation_id, seq, id, author_name, text, created_at) \
+             SELECT 1, seq, seq, 'u1', CONCAT('message ', seq, ' ', REPEAT('x', 80)), UTC_TIMESTAMP(3) \
              FROM seq_{first}_to_{last}"
         );
         sql(&mut database, rows).await?;
@@ -42,17 +42,12 @@ pub(crate) async fn fill(target: &Target, count: u64) -> Result<Table> {
     let head =
         format!("UPDATE conversations SET head = {count}, message_count = {count} WHERE id = 1");
     sql(&mut database, head).await?;
-    let first_id: u64 =
-        sqlx::query_scalar("SELECT id FROM messages WHERE conversation_id = 1 AND seq = 1")
-            .fetch_one(&mut database)
-            .await?;
-    Ok(Table { first_id, count })
+    Ok(Table { count })
 }
 
-/// A filled lobby: ids and places differ by a constant within a chunk at most.
+/// A filled lobby, in which a message's id is its place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
-    first_id: u64,
     count: u64,
 }
 
@@ -62,7 +57,7 @@ pub(crate) fn pages(stage: &mut Stage<'_>, table: Table) -> Result<Figures> {
     let url = format!("{}/api/v1/messages?limit={PAGE}", stack.urls().api(1));
     let http = reqwest::Client::new();
     let length = Duration::from_nanos(stage.scale.measure);
-    let depth = table.first_id + table.count / 2;
+    let depth = table.count / 2;
     let deep = || {
         let id = depth + rand::rng().random_range(0..AROUND.min(table.count / 4));
         format!("{url}&before={id}")

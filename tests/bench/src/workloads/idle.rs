@@ -44,7 +44,7 @@ pub(super) fn idle(stage: &mut Stage<'_>) -> Result<Figures> {
     swarm.play(&mut waiting)?;
     let (seconds, cpu) = waiting.0.used();
     let mut figures = Figures::default();
-    figures.put("kib_each", (resident()? - before.min(resident()?)) as f64 / count as f64);
+    figures.put("kib_each", resident()?.saturating_sub(before) as f64 / count as f64);
     figures.put("front_idle_share", cpu.role(Role::Front) / seconds);
     figures.put("lost", waiting.1 as f64);
     Ok(figures)

@@ -26,6 +26,8 @@ struct Posting<'a> {
     acked: u64,
     heard: u64,
     refused: u64,
+    /// Clients that the server cut off.
+    lost: u64,
     latency: Histogram<u64>,
 }
 
@@ -46,6 +48,7 @@ impl Script for Posting<'_> {
                 *sent = io.read_at;
                 io.send(who, template.stamped(*sent, 0));
             }
+            Heard::Closed(_) => self.lost += 1,
             _ => {}
         }
     }
@@ -82,6 +85,7 @@ fn play(
         acked: 0,
         heard: 0,
         refused: 0,
+        lost: 0,
         latency: histogram(),
     };
     swarm.play(&mut script)?;
@@ -90,6 +94,7 @@ fn play(
     figures.put_latency(&script.latency);
     figures.put("heard_per_s", script.heard as f64 / script.window.used().0);
     figures.put("refused", script.refused as f64);
+    figures.put("lost", script.lost as f64);
     Ok(figures)
 }
 

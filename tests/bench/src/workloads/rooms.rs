@@ -55,12 +55,18 @@ pub(super) struct FanOut<'a> {
     deliveries: u64,
     sent: u64,
     stalls: u64,
+    /// Clients that the server cut off.
+    lost: u64,
     latency: Histogram<u64>,
 }
 
 impl Script for FanOut<'_> {
     fn heard(&mut self, who: usize, heard: Heard<'_>, io: &mut Io) {
-        let Heard::Event(name, body) = heard else { return };
+        let (name, body) = match heard {
+            Heard::Event(name, body) => (name, body),
+            Heard::Closed(_) => return self.lost += 1,
+            _ => return,
+        };
         if name != self.event {
             return;
         }
@@ -127,6 +133,7 @@ impl FanOut<'_> {
         let meant = self.sent as f64 * self.rooms.first().map_or(0, |room| room.hearers) as f64;
         figures.put("share", self.deliveries as f64 / meant);
         figures.put("stalls", self.stalls as f64);
+        figures.put("lost", self.lost as f64);
         figures
     }
 }
@@ -188,6 +195,7 @@ fn run(
         deliveries: 0,
         sent: 0,
         stalls: 0,
+        lost: 0,
         latency: histogram(),
     };
     swarm.play(&mut script)?;
