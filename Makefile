@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup build run test test-rust test-clients lint lint-rust lint-proto lint-deps fmt \
-	bench bench-quick bench-build release clean-local
+	bench bench-quick bench-build release clean-local chaos chaos-sabotage
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
@@ -11,7 +11,7 @@ CLIENT_TESTS := $(shell find tests/clients -name node_modules -prune -o -name '*
 	2>/dev/null | sort)
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing: MariaDB, Redis, HAProxy, the client tests' Node and Python modules
 	@deploy/local/setup.sh
@@ -36,6 +36,25 @@ ifeq ($(CLIENT_TESTS),)
 else
 	$(LOCAL) stack -- node --test $(CLIENT_TESTS)
 endif
+
+# SEED: the first. SECONDS: of faults, for each. FAULTS: only these kinds (kill,term,pause,…).
+SEED ?= 1
+SEEDS ?= 1
+SECONDS ?= 45
+CHAOS := target/debug/switchboard-chaos --seed $(SEED) --seconds $(SECONDS) $(if $(FAULTS),--faults $(FAULTS))
+CHAOS_PROGRAMS := -p message-api -p socket-gateway -p chaos --bins
+
+chaos: setup ## Hurt a stack by a seeded schedule, audit every message: SEEDS=20
+	cargo build $(CHAOS_PROGRAMS)
+	$(CHAOS) --seeds $(SEEDS)
+
+# Each must be caught by the audit. Only the faults that the sabotaged mechanism is there for.
+chaos-sabotage: setup ## Show that the audit catches gateways without repair, leases, order
+	cargo build $(CHAOS_PROGRAMS) --features socket-gateway/sabotage
+	$(CHAOS) --sabotage repair --faults cut,silent,restart && \
+	$(CHAOS) --sabotage lease --faults kill && \
+	$(CHAOS) --sabotage order --faults cut,silent,restart,slow; \
+	caught=$$?; cargo build $(CHAOS_PROGRAMS); exit $$caught
 
 lint: lint-rust lint-proto lint-deps ## Check form, lints, documentation, protobuf rules, licences
 

@@ -17,6 +17,12 @@ pub fn from_error(error: &ChatError) -> Status {
     Status::with_error_details(tonic::Code::from_i32(code.grpc() as i32), error.message(), details)
 }
 
+/// Did message-api itself say it, rather than the transport?
+#[must_use]
+pub fn is_ours(status: &Status) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.domain == DOMAIN)
+}
+
 /// As the model knows it. A status without our details comes from the transport or from a peer
 /// that speaks something else: what may pass by itself is `unavailable`, the rest `internal`.
 #[must_use]

@@ -15,7 +15,7 @@ pub struct Options {
     pub name: String,
     /// Does its data survive its end? Then only one of this name runs at a time.
     pub lasting: bool,
-    /// Replicas of message-api. Gateway n talks to replica n, counted round.
+    /// Replicas of message-api. Gateways know all of them.
     pub apis: usize,
     /// Replicas of socket-gateway.
     pub gateways: usize,

@@ -41,7 +41,7 @@ pub(crate) fn apis(
     (1..).zip(&addresses.apis).map(plan).collect()
 }
 
-/// Every gateway. The nth asks the nth message-api, counted round.
+/// Every gateway. It knows all message-apis; the nth begins with the nth, counted round.
 pub(crate) fn gateways(
     options: &Options,
     backing: &Backing,
@@ -49,22 +49,30 @@ pub(crate) fn gateways(
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
     let service = service("socket-gateway", options)?;
-    let apis = (1..).zip(&addresses.apis).cycle();
-    let plan =
-        |((number, at), (api, api_at)): ((usize, &GatewayAddresses), (usize, &ApiAddresses))| {
-            let redis = straits.through(Link::GatewayToRedis(number), &backing.redis_url)?;
-            let url = format!("http://{}", api_at.grpc);
-            let url = straits.through(Link::GatewayToApi(number, api), &url)?;
-            let launch = service
-                .clone()
-                .env("REDIS_URL", redis)
-                .env("MESSAGE_API_GRPC_URL", url)
-                .env("HTTP_ADDR", at.http.to_string())
-                .env("ADMIN_ADDR", at.admin.to_string())
-                .envs(&options.gateway_env);
-            Ok(plan("gateway", number, launch, at.admin))
-        };
-    (1..).zip(&addresses.gateways).zip(apis).map(plan).collect()
+    let plan = |(number, at): (usize, &GatewayAddresses)| {
+        let redis = straits.through(Link::GatewayToRedis(number), &backing.redis_url)?;
+        let apis = apis_of(number, straits, &addresses.apis)?;
+        let launch = service
+            .clone()
+            .env("REDIS_URL", redis)
+            .env("MESSAGE_API_GRPC_URL", apis.join(","))
+            .env("HTTP_ADDR", at.http.to_string())
+            .env("ADMIN_ADDR", at.admin.to_string())
+            .envs(&options.gateway_env);
+        Ok(plan("gateway", number, launch, at.admin))
+    };
+    (1..).zip(&addresses.gateways).map(plan).collect()
+}
+
+/// All message-apis as a gateway sees them.
+fn apis_of(gateway: usize, straits: &Straits, apis: &[ApiAddresses]) -> Result<Vec<String>> {
+    let url = |(api, at): (usize, &ApiAddresses)| {
+        straits.through(Link::GatewayToApi(gateway, api), &format!("http://{}", at.grpc))
+    };
+    let mut urls = (1..).zip(apis).map(url).collect::<Result<Vec<_>>>()?;
+    let first = (gateway - 1) % urls.len();
+    urls.rotate_left(first);
+    Ok(urls)
 }
 
 /// What both are told alike.

@@ -1,8 +1,9 @@
 //! The port `Feed`: hear. The gateway implements it over Redis.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -23,6 +24,7 @@ pub struct Frame {
     pub body: Arc<RawValue>,
     /// May be dropped when the reader is slow.
     pub fleeting: bool,
+    wire: OnceLock<(&'static str, Bytes)>,
 }
 
 impl Frame {
@@ -30,7 +32,16 @@ impl Frame {
     pub fn new(name: &'static str, body: &impl Serialize) -> Self {
         // A wire shape of ours always serialises: strings, numbers and string-keyed maps only.
         let body = to_raw_value(body).unwrap_or_else(|_| RawValue::NULL.to_owned());
-        Self { name, body: body.into(), fleeting: false }
+        Self { name, body: body.into(), fleeting: false, wire: OnceLock::new() }
+    }
+
+    /// The bytes as they go out on one kind of way, made by the first socket that needs them and
+    /// shared by all that go the same way as that one.
+    pub fn on(&self, way: &'static str, encode: impl Fn(&Self) -> Bytes) -> Bytes {
+        match self.wire.get_or_init(|| (way, encode(self))) {
+            (known, bytes) if *known == way => bytes.clone(),
+            _ => encode(self),
+        }
     }
 
     /// A frame that a slow reader may miss.
@@ -56,11 +67,17 @@ pub trait Render: Send + Sync + 'static {
 }
 
 /// The way to one socket.
+#[async_trait]
 pub trait Sink: Send + Sync + 'static {
     /// Hands a frame over without waiting. Frames arrive in the order in which they were handed
     /// over. A socket that can't take one that must arrive is closed with a reason: it comes back
     /// and catches up, and nobody else waits for it.
     fn deliver(&self, frame: &Frame);
+
+    /// Waits until a frame of any length finds room, or the socket is gone. Who hands over more
+    /// than one answer to a request waits before each: a long catching up goes at the reader's
+    /// pace.
+    async fn has_room(&self);
 
     /// Closes the socket. Closing twice is fine.
     fn close(&self, reason: CloseReason);

@@ -1,10 +1,11 @@
 //! A plain WebSocket that carries JSON frames: what the protocols that have one share.
 //!
-//! One task a socket. What goes out waits in a bounded queue; who does not read is cut off, who
-//! does not answer pings is given up.
+//! One task a socket. What goes out waits in a queue bounded in frames and in bytes; who does not
+//! read is cut off, who does not answer pings is given up.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use axum::{
     body::Bytes,
     extract::{
@@ -12,15 +13,18 @@ use axum::{
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
     },
 };
-use chat_core::{ChatError, CloseReason, Code, Frame, Limits, Result, Sink};
+use chat_core::{ChatError, CloseReason, Code, Frame, Result, Sink};
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, interval_at, timeout},
 };
+use tokio_util::sync::CancellationToken;
+
+use crate::socket::Ports;
 
 /// Frames that may wait for one client before it counts as a slow reader.
 const QUEUE: usize = 4_096;
@@ -43,8 +47,13 @@ pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 /// How a protocol puts a frame into one text.
 pub type Wording = fn(&Frame) -> Utf8Bytes;
 
+/// Cancelled when the client shall go elsewhere. The gateway leaves one with each request.
+#[derive(Clone, Debug, Default)]
+pub struct Departure(pub CancellationToken);
+
 enum Outgoing {
-    Text(Utf8Bytes),
+    /// With its room in the queue, which comes free once it is written.
+    Text(Utf8Bytes, OwnedSemaphorePermit),
     Pong(Bytes),
     Ping,
 }
@@ -55,22 +64,50 @@ pub struct Outbox {
     queue: mpsc::Sender<Outgoing>,
     closer: mpsc::UnboundedSender<CloseReason>,
     wording: Wording,
+    room: Arc<Semaphore>,
+    most: usize,
 }
 
 impl Outbox {
     /// Puts a frame into the queue, at the pace of the client.
     pub async fn send(&self, frame: &Frame) {
+        let text = (self.wording)(frame);
+        let Ok(room) = Arc::clone(&self.room).acquire_many_owned(self.wants(&text)).await else {
+            return;
+        };
         // The other end is gone only when the connection is.
-        let _ = self.queue.send(Outgoing::Text((self.wording)(frame))).await;
+        let _ = self.queue.send(Outgoing::Text(text, room)).await;
+    }
+
+    /// The room that a text takes: half of all at the most, so that however long it is, a queue
+    /// that moves has room for it.
+    fn wants(&self, text: &Utf8Bytes) -> u32 {
+        u32::try_from(text.len().min(self.most / 2)).unwrap_or(u32::MAX)
+    }
+
+    /// Puts a text into the queue, if there is room.
+    fn put(&self, text: Utf8Bytes, fleeting: bool) -> bool {
+        if fleeting && self.room.available_permits() < self.most / 2 {
+            return false;
+        }
+        let room = Arc::clone(&self.room).try_acquire_many_owned(self.wants(&text));
+        let Ok(room) = room else { return false };
+        let sent = self.queue.try_send(Outgoing::Text(text, room));
+        !matches!(sent, Err(mpsc::error::TrySendError::Full(_)))
     }
 }
 
+#[async_trait]
 impl Sink for Outbox {
     fn deliver(&self, frame: &Frame) {
-        let sent = self.queue.try_send(Outgoing::Text((self.wording)(frame)));
-        if matches!(sent, Err(mpsc::error::TrySendError::Full(_))) && !frame.fleeting {
+        if !self.put((self.wording)(frame), frame.fleeting) && !frame.fleeting {
             self.close(CloseReason::SlowReader);
         }
+    }
+
+    async fn has_room(&self) {
+        let half = u32::try_from(self.most / 2).unwrap_or(u32::MAX);
+        let _ = self.room.acquire_many(half).await;
     }
 
     fn close(&self, reason: CloseReason) {
@@ -83,15 +120,19 @@ pub struct Incoming {
     reader: SplitStream<WebSocket>,
     queue: mpsc::Sender<Outgoing>,
     text_max: usize,
+    departure: CancellationToken,
 }
 
 impl Incoming {
-    /// The next text, or why it is none. `None`: the client is gone.
+    /// The next text, or why it is none. `None`: the client is gone, or shall go.
     pub async fn next(&mut self) -> Option<Result<Utf8Bytes>> {
         loop {
-            let Ok(Some(Ok(message))) = timeout(SILENCE_MAX, self.reader.next()).await else {
-                return None;
+            let message = tokio::select! {
+                biased;
+                () = self.departure.cancelled() => return None,
+                message = timeout(SILENCE_MAX, self.reader.next()) => message,
             };
+            let Ok(Some(Ok(message))) = message else { return None };
             match message {
                 Message::Text(text) if text.len() <= self.text_max => return Some(Ok(text)),
                 Message::Text(_) => {
@@ -111,10 +152,11 @@ impl Incoming {
 }
 
 /// Serves one client until `talk` has ended or the socket is closed. What `talk` handed over last
-/// still goes out.
+/// still goes out. Who shall go hears nothing more once what it asked before is answered.
 pub async fn serve<Talk>(
     socket: WebSocket,
-    limits: Limits,
+    ports: &Ports,
+    departure: Departure,
     wording: Wording,
     talk: impl FnOnce(Arc<Outbox>, Incoming) -> Talk,
 ) where
@@ -123,13 +165,25 @@ pub async fn serve<Talk>(
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (closer, closing) = mpsc::unbounded_channel();
     let (writer, reader) = socket.split();
-    let incoming = Incoming { reader, queue: queue.clone(), text_max: limits.event_max() };
-    let outbox = Arc::new(Outbox { queue, closer, wording });
+    let Departure(departure) = departure;
+    let incoming = Incoming {
+        reader,
+        queue: queue.clone(),
+        text_max: ports.limits.event_max(),
+        departure: departure.clone(),
+    };
+    let most = ports.queue_bytes;
+    let room = Arc::new(Semaphore::new(most));
+    let farewell = closer.clone();
+    let outbox = Arc::new(Outbox { queue, closer, wording, room, most });
     let write = write(writer, waiting, closing);
     tokio::pin!(write);
     tokio::select! {
         () = &mut write => return,
         () = talk(outbox, incoming) => {}
+    }
+    if departure.is_cancelled() {
+        let _ = farewell.send(CloseReason::Draining);
     }
     // Nobody hands anything over any more: the writer ends when all is out.
     let _ = timeout(FAREWELL, write).await;
@@ -157,18 +211,23 @@ async fn write(
             let _ = writer.close().await;
             return;
         };
-        if writer.send(message(next)).await.is_err() {
+        if send(&mut writer, next).await.is_err() {
             return;
         }
     }
 }
 
-fn message(next: Outgoing) -> Message {
-    match next {
-        Outgoing::Text(text) => Message::Text(text),
-        Outgoing::Ping => Message::Ping(Bytes::new()),
-        Outgoing::Pong(data) => Message::Pong(data),
-    }
+/// Writes one message; a text's room comes free then.
+async fn send(
+    writer: &mut SplitSink<WebSocket, Message>,
+    next: Outgoing,
+) -> Result<(), axum::Error> {
+    let (message, _room) = match next {
+        Outgoing::Text(text, room) => (Message::Text(text), Some(room)),
+        Outgoing::Ping => (Message::Ping(Bytes::new()), None),
+        Outgoing::Pong(data) => (Message::Pong(data), None),
+    };
+    writer.send(message).await
 }
 
 /// Sends what was handed over before, unless it is too much, and why the socket is closed.
@@ -184,7 +243,7 @@ async fn part(
     while reason != CloseReason::SlowReader
         && let Ok(next) = waiting.try_recv()
     {
-        writer.send(message(next)).await?;
+        send(&mut writer, next).await?;
     }
     let frame = CloseFrame { code, reason: reason.as_str().into() };
     writer.send(Message::Close(Some(frame))).await

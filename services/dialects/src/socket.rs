@@ -23,6 +23,8 @@ pub struct Ports {
     pub feed: Arc<dyn Feed>,
     /// How long texts may be.
     pub limits: Limits,
+    /// Bytes that may wait for one client before it counts as a slow reader.
+    pub queue_bytes: usize,
     /// Are guests let in?
     pub guests: bool,
     /// Numbers the sockets of this process.

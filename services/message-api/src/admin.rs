@@ -1,7 +1,8 @@
 //! Health, readiness and metrics, on a port of their own.
 //!
 //! Healthy means that the process answers; it never depends on MySQL or Redis. Ready means that
-//! requests should come here: the database is up to date and answers, and no shutdown has begun.
+//! requests should come here: the database is up to date and answers (a single late answer does
+//! not count), and no shutdown has begun.
 //! Redis is reported, but without it posting and reading still work.
 
 use std::{sync::Arc, time::Duration};
@@ -14,9 +15,11 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use crate::{sessions::Sessions, store::Store};
 
 /// How often MySQL and Redis are asked.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(1);
 /// How long they may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+const LATE: &str = "no answer in time";
 
 /// Where in its life the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,17 +98,34 @@ impl Health {
 
     /// Asks MySQL and Redis again and again.
     pub async fn watch(self, store: Store, sessions: Sessions) {
+        let mut late = false;
         loop {
             let mysql = timeout(PATIENCE, store.ping());
             let redis = timeout(PATIENCE, sessions.ping());
             let (mysql, redis) = tokio::join!(mysql, redis);
-            let late = |_| Err("no answer in time".to_owned());
-            self.mysql(mysql.map_or_else(late, |answer| answer.map_err(|e| e.to_string())));
-            let redis = redis.unwrap_or_else(late);
+            // Once may be chance.
+            let was_late = std::mem::replace(&mut late, mysql.is_err());
+            match mysql {
+                Ok(answer) => self.mysql(answer.map_err(|e| e.to_string())),
+                Err(_) if was_late => self.mysql(Err(LATE.to_owned())),
+                Err(_) => {}
+            }
+            let redis = redis.unwrap_or_else(|_| Err(LATE.to_owned()));
             self.update(|report| report.redis = redis.err().unwrap_or_else(|| "ok".into()));
+            gauge_connections(&store, &sessions);
             tokio::time::sleep(EVERY).await;
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few connections")]
+fn gauge_connections(store: &Store, sessions: &Sessions) {
+    let (all, idle) = store.connections();
+    metrics::gauge!("switchboard_mysql_connections").set(all);
+    metrics::gauge!("switchboard_mysql_connections_idle").set(idle as f64);
+    let (all, idle) = sessions.connections();
+    metrics::gauge!("switchboard_redis_connections").set(all as f64);
+    metrics::gauge!("switchboard_redis_connections_idle").set(idle as f64);
 }
 
 /// Serves for as long as it is polled.
@@ -118,8 +138,15 @@ pub async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .with_state(health)
-        .route("/metrics", get(async move || metrics.render()));
+        .route("/metrics", get(async move || rendered(&metrics)));
     axum::serve(listener, router).await
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer tasks than 2^52")]
+fn rendered(metrics: &PrometheusHandle) -> String {
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("switchboard_tasks").set(tasks as f64);
+    metrics.render()
 }
 
 async fn readiness(State(health): State<Health>) -> impl IntoResponse {

@@ -91,6 +91,7 @@ pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
     };
     tracing::info!("stopping");
     health.enter(Phase::Stopping);
+    tokio::time::sleep(Duration::from_secs(config.drain_delay)).await;
     stages.stop(Duration::from_secs(config.shutdown_grace)).await?;
     admin.begin();
     tracing::info!("stopped");

@@ -108,6 +108,11 @@ pub struct Config {
     #[arg(long, env = "HASH_PARALLEL", value_parser = value_parser!(u32).range(1..=256))]
     pub hash_parallel: Option<u32>,
 
+    /// Seconds between readiness off and the last request accepted, so that a load balancer
+    /// notices; before SHUTDOWN_GRACE
+    #[arg(long, env = "DRAIN_DELAY", default_value_t = 0, value_parser = value_parser!(u64).range(0..=600))]
+    pub drain_delay: u64,
+
     /// Seconds that requests under way get to end after SIGTERM
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 25, value_parser = value_parser!(u64).range(1..=600))]
     pub shutdown_grace: u64,
@@ -218,9 +223,13 @@ impl Config {
     }
 }
 
-/// Batches go out at once, whatever their size.
+/// How long Redis' machine may leave what we wrote unacknowledged.
+const UNTAKEN_MAX: Duration = Duration::from_secs(5);
+
+/// Batches go out at once, whatever their size. A lost route ends the connection, else publishing
+/// would wait for the kernel to give up: a quarter of an hour.
 fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
-    let tcp = TcpSettings::default().set_nodelay(true);
+    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
     redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 

@@ -29,6 +29,7 @@ pub struct Service {
 type Answer<T> = Result<Response<T>, Status>;
 
 async fn answer<T>(asked: impl Future<Output = Result<T, ChatError>>) -> Answer<T> {
+    let _under_way = UnderWay::begin();
     match asked.await {
         Ok(answer) => Ok(Response::new(answer)),
         Err(refusal) => {
@@ -36,6 +37,22 @@ async fn answer<T>(asked: impl Future<Output = Result<T, ChatError>>) -> Answer<
                 .increment(1);
             Err(from_error(&refusal))
         }
+    }
+}
+
+/// Counts a request while it is under way.
+pub(crate) struct UnderWay;
+
+impl UnderWay {
+    pub(crate) fn begin() -> Self {
+        metrics::gauge!("switchboard_requests_under_way").increment(1);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        metrics::gauge!("switchboard_requests_under_way").decrement(1);
     }
 }
 

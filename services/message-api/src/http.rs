@@ -15,6 +15,8 @@ use serde_json::json;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::grpc::UnderWay;
+
 /// As much of a path as a log line shows.
 const PATH_SHOWN: usize = 128;
 
@@ -54,6 +56,7 @@ async fn noted(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let path: String = request.uri().path().chars().take(PATH_SHOWN).collect();
     let began = Instant::now();
+    let _under_way = UnderWay::begin();
     let response = next.run(request).await;
     let status = response.status();
     let ms = began.elapsed().as_millis();

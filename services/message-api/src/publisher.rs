@@ -4,16 +4,23 @@
 //! One task, so that what was handed over first is published first. It never holds up whoever
 //! committed, and what it loses the gateways notice by a hole in `seq`, and ask for.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use chat_core::{ConversationId, Event, Topic, UserId, process::Shutdown};
+use chat_core::{ChangeKind, ConversationId, Event, Topic, UserId, process::Shutdown};
 use prost::Message as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use switchboard_proto::v1;
 use tokio::sync::mpsc;
 
-/// Events that may wait; the next is dropped, and counted.
+/// Events that may wait, and about how many bytes of them; the next is dropped, and counted.
 const QUEUE: usize = 16_384;
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Events in one round trip.
 const BATCH: usize = 256;
 /// How long a round trip may take before its events are given up.
@@ -34,14 +41,17 @@ pub struct Publication {
 /// The way to the publishing task. It ends once shutdown has begun (or the last clone of this is
 /// gone) and all is out.
 #[derive(Clone, Debug)]
-pub struct Publisher(mpsc::Sender<Publication>);
+pub struct Publisher {
+    queue: mpsc::Sender<Publication>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
 
 impl Publisher {
     /// A publisher, and the end at which its task (or a test) takes the events.
     #[must_use]
     pub fn new() -> (Self, mpsc::Receiver<Publication>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), receiver)
+        (Self { queue: sender, waiting_bytes: Arc::default() }, receiver)
     }
 
     /// A publisher whose task publishes on the channels `{prefix}:{topic}`.
@@ -57,16 +67,34 @@ impl Publisher {
             .set_response_timeout(Some(TIMEOUT));
         let redis = ConnectionManager::new_lazy_with_config(client, config)?;
         let (publisher, queue) = Self::new();
-        tasks.spawn(Task { redis, prefix, is_down: false, stop: tasks.clone() }.run(queue));
+        let waiting_bytes = Arc::clone(&publisher.waiting_bytes);
+        let stop = tasks.clone();
+        tasks.spawn(Task { redis, prefix, is_down: false, waiting_bytes, stop }.run(queue));
         Ok(publisher)
     }
 
     /// Hands an event over, without waiting.
     pub fn publish(&self, topics: Vec<Topic>, event: Event) {
-        if self.0.try_send(Publication { topics, event }).is_err() {
+        let more = weight(&event);
+        let before = self.waiting_bytes.fetch_add(more, Ordering::Relaxed);
+        let fits = before + more <= QUEUE_BYTES;
+        if !fits || self.queue.try_send(Publication { topics, event }).is_err() {
+            self.waiting_bytes.fetch_sub(more, Ordering::Relaxed);
             lost(1);
         }
     }
+}
+
+/// About how many bytes an event takes.
+fn weight(event: &Event) -> usize {
+    let text = match event {
+        Event::Change(change) => match &change.kind {
+            ChangeKind::Posted(message) | ChangeKind::Edited(message) => message.text.len(),
+            _ => 0,
+        },
+        _ => 0,
+    };
+    size_of::<Publication>() + text
 }
 
 fn lost(events: usize) {
@@ -85,6 +113,7 @@ struct Task {
     redis: ConnectionManager,
     prefix: String,
     is_down: bool,
+    waiting_bytes: Arc<AtomicUsize>,
     stop: Shutdown,
 }
 
@@ -101,6 +130,8 @@ impl Task {
                 }
             }
             let outcome = self.deliver(&taken).await;
+            let bytes = taken.iter().map(|publication| weight(&publication.event)).sum();
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.note(outcome, taken.len());
             taken.clear();
             if self.is_down && queue.is_closed() {
@@ -160,7 +191,9 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
-    use chat_core::{Notice, SessionId};
+    use chat_core::{
+        Author, Change, Message, MessageId, Notice, Seq, SessionId, Username, Via, clock,
+    };
 
     use super::*;
 
@@ -185,5 +218,38 @@ mod tests {
         drop(publisher);
         let mut all = Vec::new();
         assert_eq!(queue.recv_many(&mut all, usize::MAX).await, QUEUE);
+    }
+
+    #[tokio::test]
+    async fn long_texts_that_wait_are_bounded_by_their_bytes() {
+        let (publisher, mut queue) = Publisher::new();
+        let text = "x".repeat(QUEUE_BYTES / 10);
+        for seq in 1..=20 {
+            publisher.publish(vec![Topic::Relay], post(seq, text.clone()));
+        }
+        // What is small may still find its place.
+        publisher.publish(vec![Topic::Relay], post(21, String::new()));
+        drop(publisher);
+        let mut all = Vec::new();
+        assert_eq!(queue.recv_many(&mut all, usize::MAX).await, 10);
+    }
+
+    fn post(seq: u64, text: String) -> Event {
+        let conversation = ConversationId::LOBBY;
+        let message = Message {
+            id: MessageId(seq),
+            conversation,
+            seq: Seq(seq),
+            author: Author::Guest(Username::parse("alice").expect("a name")),
+            text,
+            media: Vec::new(),
+            created_at: clock::now(),
+            edited_at: None,
+            is_read: false,
+            client_id: None,
+            via: Via::Chatto,
+        };
+        let kind = ChangeKind::Posted(Box::new(message));
+        Event::Change(Change { conversation, seq: Seq(seq), origin: None, kind })
     }
 }

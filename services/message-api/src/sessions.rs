@@ -154,7 +154,16 @@ impl Sessions {
     }
 
     async fn connection(&self) -> Result<deadpool_redis::Connection> {
-        self.pool.get().await.map_err(down)
+        // The parts have bounds of their own; this is for all of them together.
+        let connection = tokio::time::timeout(TIMEOUT, self.pool.get()).await;
+        connection.map_err(|_| down("no connection in time"))?.map_err(down)
+    }
+
+    /// Connections to Redis, and how many of them are idle.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size, status.available)
     }
 
     fn key(&self, id: &SessionId) -> String {

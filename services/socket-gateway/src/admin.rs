@@ -7,7 +7,7 @@ use chat_core::process::Shutdown;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
-use crate::subscriber::Subscriber;
+use crate::{connections::Connections, subscriber::Subscriber};
 
 /// What readiness depends on. Liveness depends on nothing: sockets outlive Redis and message-api.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Health {
     pub subscriber: Arc<Subscriber>,
     /// Has a stop begun?
     pub shutdown: Shutdown,
+    /// Whose bytes wait.
+    pub connections: Arc<Connections>,
     /// The metrics.
     pub metrics: PrometheusHandle,
 }
@@ -25,14 +27,35 @@ pub fn router(health: Health) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(async |State(health): State<Health>| health.metrics.render()))
+        .route("/metrics", get(metrics))
         .with_state(health)
 }
 
+#[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
+async fn metrics(State(health): State<Health>) -> String {
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("switchboard_tasks").set(tasks as f64);
+    metrics::gauge!("switchboard_bus_probe_age_seconds").set(health.subscriber.silent_for());
+    let waiting = health.connections.waiting_bytes();
+    metrics::gauge!("switchboard_waiting_bytes").set(waiting as f64);
+    health.metrics.render()
+}
+
+/// One field for each cause: no connection to Redis or silence on it, what was missed not yet made
+/// good, a stop.
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
-    let hears_redis = health.subscriber.is_connected();
+    let silent = health.subscriber.silent_for();
+    let hears_redis = health.subscriber.hears();
+    let repaired = health.subscriber.is_repaired();
     let stopping = health.shutdown.is_begun();
-    let ready = hears_redis && !stopping;
+    let ready = hears_redis && repaired && !stopping;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"ready": ready, "hears_redis": hears_redis, "stopping": stopping})))
+    let body = json!({
+        "ready": ready,
+        "hears_redis": hears_redis,
+        "bus_silent_ms": u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
+        "repaired": repaired,
+        "stopping": stopping,
+    });
+    (status, Json(body))
 }

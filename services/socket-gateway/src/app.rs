@@ -1,6 +1,6 @@
 //! Puts the gateway together, runs it, and stops it in order.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
 use chat_core::{Chat, Feed, process::Shutdown};
@@ -12,8 +12,8 @@ use dialects::{
     socket::{Leg, Ports, SocketKeys},
     tinychat::socket::TinychatLeg,
 };
-use metrics_exporter_prometheus::PrometheusBuilder;
 use rand::RngExt;
+use tokio::time::sleep;
 
 use crate::{
     admin::{self, Health},
@@ -21,12 +21,15 @@ use crate::{
     config::Settings,
     connections::Connections,
     feed::{FeedHandle, GatewayFeed},
-    presence::{Presence, Registry},
+    outbound::Flushers,
+    presence::{Census, Presence, Registry},
+    probe::Probe,
     server,
     sessions::Sessions,
     sockets::{self, Mount},
     subscriber::Subscriber,
-    whisper,
+    telemetry,
+    whisper::{self, Line},
 };
 
 /// The legs on Socket.IO; one line for each protocol.
@@ -43,28 +46,37 @@ fn legs(enabled: &[String]) -> Vec<Arc<dyn Leg>> {
 /// Runs until SIGTERM or SIGINT. The error is one sentence.
 pub async fn run(settings: Settings) -> Result<(), String> {
     let config = &settings.config;
+    #[cfg(feature = "sabotage")]
+    crate::sabotage::choose(config.sabotage.as_deref());
     let listener = server::bind(config.http_addr)?;
     let admin_listener = server::bind(config.admin_addr)?;
-    let metrics =
-        PrometheusBuilder::new().install_recorder().map_err(|cause| format!("metrics: {cause}"))?;
-    let shutdown = Shutdown::new();
+    // First only readiness goes, then what serves clients.
+    let (leaving, shutdown) = (Shutdown::new(), Shutdown::new());
     // The bus and the admin port live until the last socket is gone.
     let background = Shutdown::new();
-    let connections = Connections::new(config.connections_max);
+    let metrics = telemetry::start(&background).map_err(|cause| format!("metrics: {cause}"))?;
+    let connections = Connections::new(config.connections_max, config.handshakes_max);
 
     let (ports, subscriber) = ports(&settings, &shutdown, &background)?;
     let router = router(&settings, ports, &connections, &shutdown);
-    let health = Health { subscriber, shutdown: shutdown.clone(), metrics };
+    let health = Health {
+        subscriber,
+        shutdown: leaving.clone(),
+        connections: Arc::clone(&connections),
+        metrics,
+    };
     let admin = axum::serve(admin_listener, admin::router(health));
     background.spawn_until_stopped(async move {
         if let Err(cause) = admin.await {
             tracing::error!(%cause, "the admin port failed");
         }
     });
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let accepting = server::serve(
         listener,
         router,
         Arc::clone(&connections),
+        Flushers::start(workers, &background),
         settings.write_deadline,
         shutdown.clone(),
     );
@@ -73,15 +85,31 @@ pub async fn run(settings: Settings) -> Result<(), String> {
 
     Shutdown::signal().await.map_err(|cause| format!("signals: {cause}"))?;
     tracing::info!(connections = connections.count(), "stopping");
+    leaving.begin();
+    sleep(settings.drain_delay).await;
+    let in_time = stop(&shutdown, &background, &connections, settings.shutdown_grace).await;
+    tracing::info!(in_time, "stopped");
+    Ok(())
+}
+
+/// Clients go first, then what carries their last words. Was it all done in time?
+async fn stop(
+    shutdown: &Shutdown,
+    background: &Shutdown,
+    connections: &Connections,
+    grace: Duration,
+) -> bool {
     // Presence says farewell before the first socket goes: who comes back elsewhere in time has
     // never left.
     shutdown.begin();
-    connections.drain(settings.shutdown_grace / 2).await;
-    let mut in_time = shutdown.finished(settings.shutdown_grace / 4).await;
+    connections.drain(grace / 2).await;
+    let mut in_time = shutdown.finished(grace / 4).await;
+    if !in_time {
+        connections.cut();
+        in_time = shutdown.finished(grace / 8).await;
+    }
     background.begin();
-    in_time &= background.finished(settings.shutdown_grace / 4).await;
-    tracing::info!(in_time, "stopped");
-    Ok(())
+    background.finished(grace / 8).await && in_time
 }
 
 /// The two ports, with everything behind them.
@@ -92,35 +120,43 @@ fn ports(
 ) -> Result<(Ports, Arc<Subscriber>), String> {
     let config = &settings.config;
     let epoch = rand::rng().random::<u64>();
-    let chat: Arc<dyn Chat> =
-        Arc::new(ChatClient::new(&config.message_api_grpc_url, &settings.service_token)?);
-    let redis =
-        whisper::connection(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;
+    let chat: Arc<dyn Chat> = Arc::new(ChatClient::new(
+        &config.message_api_grpc_url,
+        &settings.service_token,
+        background,
+    )?);
+    let line = Line::new(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;
+    let probe = Arc::new(Probe::new(&config.redis_prefix, epoch));
 
     let (whisperer, whispers) = whisper::queue();
-    background.spawn_until_stopped(whispers.publish(config.redis_prefix.clone(), redis.clone()));
-    let (presence, moves) = Presence::new();
+    background.spawn_until_stopped(whispers.publish(
+        config.redis_prefix.clone(),
+        line.clone(),
+        Arc::clone(&probe),
+    ));
+    let presence = Presence::default();
     let sessions = Arc::new(Sessions::default());
     background.spawn_until_stopped(Arc::clone(&sessions).run(Arc::clone(&chat)));
-    let subscriber = Arc::new(Subscriber::new(&config.redis_prefix));
+    let subscriber = Arc::new(Subscriber::new(&config.redis_prefix, probe));
     let feed = GatewayFeed::new(
         Arc::clone(&chat),
         Arc::clone(&subscriber),
-        whisperer.clone(),
+        whisperer,
         presence.clone(),
         sessions,
         background.clone(),
     );
-    let roster = Arc::clone(&feed);
+    let census = Census::new(line.clone(), &config.redis_prefix);
+    background.spawn_until_stopped(Arc::clone(&feed).compare_rosters_now_and_then(census));
+    let rosters = Arc::clone(&feed);
     shutdown.spawn(presence.run(
-        moves,
-        Registry::new(redis, &config.redis_prefix, epoch),
-        whisperer,
-        move |online| roster.compare_online(online),
+        Registry::new(line.clone(), &config.redis_prefix, epoch),
+        move || rosters.compare_rosters_soon(),
         shutdown.clone(),
     ));
     background.spawn(Arc::clone(&subscriber).run(
         settings.redis.clone(),
+        line,
         Arc::clone(&feed) as Arc<_>,
         background.clone(),
     ));
@@ -130,6 +166,7 @@ fn ports(
         chat,
         feed,
         limits: settings.limits,
+        queue_bytes: config.queue_bytes,
         guests: config.guests,
         keys: Arc::new(SocketKeys::new(epoch)),
         origins: config.allowed_origins.clone().into(),
@@ -150,13 +187,15 @@ fn router(
         connections: Arc::clone(connections),
         shutdown: shutdown.clone(),
     };
+    let in_turn = middleware::from_fn_with_state(Arc::clone(connections), server::in_turn);
     let mut router = Router::new();
     if enabled.iter().any(|name| name == "conversations") {
-        router = router.merge(conversations::socket::router(ports));
+        router = router.merge(conversations::socket::router(ports).layer(in_turn.clone()));
     }
+    let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
     router
-        .merge(sockets::own_path("/ws", &mount, messenger::plain_router(mount.ports.clone())))
+        .merge(sockets::own_path("/ws", &mount, plain))
         .layer(sockets::layer(&mount))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
-        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_upgrade))
+        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
 }

@@ -1,13 +1,17 @@
 //! The settings: environment variables (or flags), read once, checked before any port is bound.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chat_core::{
     Limits,
     process::{LogSettings, Secret},
 };
 use clap::Parser;
+use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
 use secrecy::{ExposeSecret, SecretString};
+
+/// How long Redis' machine may leave what we wrote unacknowledged.
+const UNTAKEN_MAX: Duration = Duration::from_secs(5);
 
 /// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
 /// have connections for.
@@ -22,9 +26,15 @@ pub struct Config {
     #[arg(long, env = "ADMIN_ADDR", default_value = "0.0.0.0:9001")]
     pub admin_addr: SocketAddr,
 
-    /// message-api's gRPC address
-    #[arg(long, env = "MESSAGE_API_GRPC_URL", default_value = "http://127.0.0.1:3101")]
-    pub message_api_grpc_url: String,
+    /// Where message-api's replicas serve gRPC, with commas between. A host with several addresses
+    /// (a headless Service) is several replicas
+    #[arg(
+        long,
+        env = "MESSAGE_API_GRPC_URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:3101"
+    )]
+    pub message_api_grpc_url: Vec<String>,
 
     /// Redis, for pub/sub and presence
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
@@ -71,9 +81,27 @@ pub struct Config {
     #[arg(long, env = "WRITE_DEADLINE", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub write_deadline: u64,
 
+    /// Most who may come in at the same time; more wait for their turn
+    #[arg(long, env = "HANDSHAKES_MAX", default_value_t = 64, value_parser = at_least_one)]
+    pub handshakes_max: usize,
+
+    /// Bytes that may wait for one client; who reads more slowly than that is disconnected
+    #[arg(long, env = "QUEUE_BYTES", default_value_t = 1_048_576, value_parser = queue_bytes)]
+    pub queue_bytes: usize,
+
+    /// Seconds between readiness off and the first client sent away, so that a load balancer
+    /// notices; before SHUTDOWN_GRACE
+    #[arg(long, env = "DRAIN_DELAY", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub drain_delay: u64,
+
     /// Seconds that a stop may take: clients are told to go, what is under way is finished
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub shutdown_grace: u64,
+
+    /// What to do wrong
+    #[cfg(feature = "sabotage")]
+    #[arg(long, env = "SABOTAGE", hide = true, value_parser = crate::sabotage::CHOICES)]
+    pub sabotage: Option<String>,
 
     /// Logs
     #[command(flatten)]
@@ -93,6 +121,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Most time that a client may let written data wait.
     pub write_deadline: Duration,
+    /// Time between readiness off and the first client sent away.
+    pub drain_delay: Duration,
     /// Most time that a stop may take.
     pub shutdown_grace: Duration,
 }
@@ -116,15 +146,36 @@ impl Config {
             return Err("SERVICE_TOKEN must have at least 16 characters".into());
         }
         Ok(Settings {
-            redis: redis::Client::open(redis_url.expose_secret())
+            redis: redis_client(redis_url.expose_secret())
                 .map_err(|e| format!("REDIS_URL: {e}"))?,
             service_token,
             limits: Limits { text_max: self.text_max as usize, ..Limits::default() },
             write_deadline: Duration::from_secs(self.write_deadline),
+            drain_delay: Duration::from_secs(self.drain_delay),
             shutdown_grace: Duration::from_secs(self.shutdown_grace),
             config: self,
         })
     }
+}
+
+fn at_least_one(given: &str) -> Result<usize, String> {
+    bounded(given, 1..=100_000)
+}
+
+fn queue_bytes(given: &str) -> Result<usize, String> {
+    bounded(given, 16 * 1_024..=256 * 1_024 * 1_024)
+}
+
+fn bounded(given: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
+    let number = given.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("must be between {} and {}", range.start(), range.end()))
+}
+
+/// Batches go out at once, whatever their size. A lost route ends the connection, else it would
+/// wait for the kernel to give up: a quarter of an hour.
+fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
+    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
+    redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 
 #[cfg(test)]
@@ -154,6 +205,8 @@ mod tests {
         let with = |more: [&'static str; 2]| [&GOOD[..], &more[..]].concat();
         assert!(refusal(&with(["--protocols", "chatto,irc"])).contains("irc"));
         assert!(refusal(&with(["--text-max", "0"])).contains("text-max"));
+        assert!(refusal(&with(["--queue-bytes", "100"])).contains("queue-bytes"));
+        assert!(refusal(&with(["--handshakes-max", "0"])).contains("handshakes-max"));
         assert!(refusal(&with(["--http-addr", "nowhere"])).contains("http-addr"));
     }
 

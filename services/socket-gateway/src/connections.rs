@@ -3,30 +3,46 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    time::{sleep, timeout},
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
-/// Connections cut in one step of a drain.
+use crate::{
+    backlog::Backlog,
+    outbound::{Flushers, Outbound},
+};
+
+/// Connections told to go in one step of a drain.
 const BATCH: usize = 100;
 
-#[derive(Debug, Default)]
+/// How long who connects may wait for its turn. Less than a client's own patience: it is cut, and
+/// comes back by itself.
+const TURN: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
 struct Switch {
     cut: CancellationToken,
+    go: CancellationToken,
+    /// Does it carry a websocket, whose owner minds `go`?
+    is_websocket: AtomicBool,
+    backlog: Arc<Backlog>,
+    /// The way out, once the connection is served.
+    outbound: OnceLock<Arc<Outbound>>,
     /// The Engine.IO session that came over to this connection.
     carries: Mutex<Option<String>>,
 }
 
 /// Cuts one connection, from wherever it is held.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct KillSwitch(Arc<Switch>);
 
 impl KillSwitch {
@@ -35,9 +51,35 @@ impl KillSwitch {
         self.0.cut.cancel();
     }
 
-    /// Waits until it is cut.
-    pub fn killed(&self) -> WaitForCancellationFutureOwned {
-        self.0.cut.clone().cancelled_owned()
+    /// The connection's way out.
+    pub(crate) fn outbound(&self) -> Option<&Arc<Outbound>> {
+        self.0.outbound.get()
+    }
+
+    /// Tells it to go. The owner of a websocket finishes what has come in; what is under way on
+    /// others is cut, their clients try it again elsewhere.
+    fn send_away(&self) {
+        self.0.go.cancel();
+        if !self.0.is_websocket.load(Ordering::Relaxed) {
+            self.kill();
+        }
+    }
+
+    /// Is cancelled when it is told to go.
+    #[must_use]
+    pub fn told_to_go(&self) -> CancellationToken {
+        self.0.go.clone()
+    }
+
+    /// From now on it carries a websocket.
+    pub fn carries_a_websocket(&self) {
+        self.0.is_websocket.store(true, Ordering::Relaxed);
+    }
+
+    /// The bytes that wait to be written to it, where it carries a websocket of Socket.IO.
+    #[must_use]
+    pub fn backlog(&self) -> &Backlog {
+        &self.0.backlog
     }
 }
 
@@ -46,6 +88,8 @@ struct Open {
     all: HashMap<u64, KillSwitch>,
     /// The websocket of an Engine.IO session that began with polling.
     upgraded: HashMap<String, KillSwitch>,
+    /// What waits for the next poll of an Engine.IO session, while anybody counts.
+    polled: HashMap<String, Weak<Backlog>>,
 }
 
 /// All open connections of this gateway.
@@ -54,14 +98,16 @@ pub struct Connections {
     next: AtomicU64,
     room: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    turns: Semaphore,
 }
 
 impl Connections {
-    /// Room for so many.
+    /// Room for so many, of which so many may come in at the same time.
     #[must_use]
-    pub fn new(most: usize) -> Arc<Self> {
+    pub fn new(most: usize, handshakes: usize) -> Arc<Self> {
         let (room, places) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(most)));
-        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(1), room, places })
+        let turns = Semaphore::new(handshakes);
+        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(1), room, places, turns })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -89,6 +135,51 @@ impl Connections {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
+    /// Waits for the turn of one who connects: how it is checked costs other services' time, and
+    /// after a crash elsewhere thousands come at once. `None`: it took too long, cut it.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        let turn = timeout(TURN, self.turns.acquire()).await.ok().and_then(Result::ok);
+        if turn.is_none() {
+            metrics::counter!("switchboard_handshakes_put_off_total").increment(1);
+        }
+        turn
+    }
+
+    /// The count of what waits for the next poll of an Engine.IO session.
+    #[must_use]
+    pub fn polled(&self, sid: &str) -> Arc<Backlog> {
+        let mut open = self.lock();
+        if let Some(known) = open.polled.get(sid).and_then(Weak::upgrade) {
+            return known;
+        }
+        let backlog = Arc::<Backlog>::default();
+        open.polled.insert(sid.to_owned(), Arc::downgrade(&backlog));
+        backlog
+    }
+
+    /// A poll of this session was answered, with all that waited.
+    pub fn answered(&self, sid: &str) {
+        if let Some(backlog) = self.lock().polled.get(sid).and_then(Weak::upgrade) {
+            backlog.clear();
+        }
+    }
+
+    /// Has this session been ended? Its next request is refused, which makes official clients come
+    /// back with a new one.
+    #[must_use]
+    pub fn is_over(&self, sid: &str) -> bool {
+        let polled = self.lock().polled.get(sid).and_then(Weak::upgrade);
+        polled.is_some_and(|backlog| backlog.is_over())
+    }
+
+    /// Nobody counts any more what waits for this session's polls.
+    pub fn forget_polled(&self, sid: &str) {
+        let mut open = self.lock();
+        if open.polled.get(sid).is_some_and(|backlog| backlog.strong_count() == 0) {
+            open.polled.remove(sid);
+        }
+    }
+
     /// An Engine.IO session goes on over the connection of this switch, until that is gone.
     pub fn upgraded(&self, sid: &str, switch: &KillSwitch) {
         self.lock().upgraded.insert(sid.to_owned(), switch.clone());
@@ -101,22 +192,38 @@ impl Connections {
         self.lock().upgraded.get(sid).cloned()
     }
 
+    /// A number that no connection of this process has.
+    pub(crate) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Bytes that wait for all websockets of Socket.IO together.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.lock().all.values().map(|switch| switch.backlog().bytes()).sum()
+    }
+
     /// How many are open.
     #[must_use]
     pub fn count(&self) -> usize {
         self.lock().all.len()
     }
 
-    /// Cuts all of them in batches spread over `time`, so that those who come back elsewhere do
-    /// not come all at once.
+    /// Tells all of them to go, in batches spread over `time`, so that those who come back
+    /// elsewhere do not come all at once.
     pub async fn drain(&self, time: Duration) {
         let switches: Vec<_> = self.lock().all.values().cloned().collect();
         let steps = switches.len().div_ceil(BATCH).max(1);
         let pause = time / u32::try_from(steps).unwrap_or(u32::MAX);
         for batch in switches.chunks(BATCH) {
-            batch.iter().for_each(KillSwitch::kill);
+            batch.iter().for_each(KillSwitch::send_away);
             sleep(pause.min(Duration::from_millis(200))).await;
         }
+    }
+
+    /// Cuts those that are left.
+    pub fn cut(&self) {
+        self.lock().all.values().for_each(KillSwitch::kill);
     }
 }
 
@@ -129,6 +236,21 @@ pub struct OpenConnection {
 }
 
 impl OpenConnection {
+    /// Makes its way out over `stream`.
+    pub(crate) fn way_out(
+        &self,
+        stream: TcpStream,
+        flushers: &Flushers,
+        patience: Duration,
+    ) -> Arc<Outbound> {
+        let Switch { cut, backlog, outbound, .. } = &*self.switch.0;
+        let make = || {
+            let (cut, backlog) = (cut.clone(), Arc::clone(backlog));
+            Outbound::new(stream, self.number, flushers.clone(), cut, backlog, patience)
+        };
+        Arc::clone(outbound.get_or_init(make))
+    }
+
     /// Its switch.
     #[must_use]
     pub const fn switch(&self) -> &KillSwitch {
@@ -139,6 +261,7 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         let carried = self.switch.0.carries.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.switch.backlog().clear();
         let mut open = self.connections.lock();
         open.all.remove(&self.number);
         if let Some(sid) = carried {
@@ -155,7 +278,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_counts_until_it_is_dropped_and_makes_room_for_another() {
-        let connections = Connections::new(1);
+        let connections = Connections::new(1, 1);
         let first = connections.open(connections.room().await);
         assert_eq!(connections.count(), 1);
         let waiting = tokio::time::timeout(Duration::from_millis(20), connections.room()).await;
@@ -167,11 +290,47 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_is_forgotten_with_the_connection_that_carries_it() {
-        let connections = Connections::new(1);
+        let connections = Connections::new(1, 1);
         let open = connections.open(None);
         connections.upgraded("sid", open.switch());
         assert!(connections.of_upgraded("sid").is_some());
         drop(open);
         assert!(connections.of_upgraded("sid").is_none());
+    }
+
+    #[tokio::test]
+    async fn who_carries_a_websocket_is_told_and_others_are_cut() {
+        let connections = Connections::new(2, 1);
+        let (plain, websocket) = (connections.open(None), connections.open(None));
+        websocket.switch().carries_a_websocket();
+        connections.drain(Duration::ZERO).await;
+        assert!(plain.switch().0.cut.is_cancelled());
+        assert!(websocket.switch().told_to_go().is_cancelled());
+        assert!(!websocket.switch().0.cut.is_cancelled());
+        connections.cut();
+        assert!(websocket.switch().0.cut.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn so_many_come_in_at_the_same_time() {
+        let connections = Connections::new(2, 1);
+        let first = connections.turn().await;
+        assert!(first.is_some());
+        let waiting = timeout(Duration::from_millis(20), connections.turn()).await;
+        assert!(waiting.is_err());
+        drop(first);
+        assert!(connections.turn().await.is_some());
+    }
+
+    #[test]
+    fn a_poll_takes_all_that_waited_for_its_session() {
+        let connections = Connections::new(1, 1);
+        let backlog = connections.polled("sid");
+        assert!(backlog.put(10, 100) && connections.polled("sid").bytes() == 10);
+        connections.answered("sid");
+        assert_eq!(backlog.bytes(), 0);
+        drop(backlog);
+        connections.forget_polled("sid");
+        assert!(connections.lock().polled.is_empty());
     }
 }

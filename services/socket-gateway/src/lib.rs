@@ -5,22 +5,30 @@
 //! | [`sockets`] | mounts the dialects' socket legs on Socket.IO: handshake, ordered inbox, sink | 1, 10 |
 //! | [`chat_client`] | the port `Chat`, over gRPC | 2 |
 //! | [`subscriber`] | Redis pub/sub: one connection that survives restarts | 8 |
+//! | [`probe`], [`whisper`] | the bus proves itself; publishing what is fleeting | |
 //! | [`feed`] | the port `Feed`: who here follows what; holes repaired, order kept | 9 |
 //! | [`presence`] | who is in which room, by lease in Redis | |
 //! | [`sessions`] | closes the sockets of sessions that ended | |
-//! | [`server`], [`connections`], [`guarded_io`] | accept connections, each with a kill switch and a write deadline | |
-//! | [`admin`] | health, readiness, metrics | |
+//! | [`server`], [`connections`] | accept connections, each with a kill switch and a write deadline | |
+//! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
+//! | [`backlog`] | how many bytes wait for one client | 10 |
+//! | [`admin`], [`telemetry`] | health, readiness, metrics | |
 
 pub mod admin;
 pub mod app;
+pub mod backlog;
 pub mod chat_client;
 pub mod config;
 pub mod connections;
 pub mod feed;
-pub mod guarded_io;
+mod outbound;
 pub mod presence;
+pub mod probe;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 pub mod server;
 pub mod sessions;
 pub mod sockets;
 pub mod subscriber;
+pub mod telemetry;
 pub mod whisper;

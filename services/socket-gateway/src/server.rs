@@ -8,10 +8,13 @@ use axum::{
     body::Body,
     extract::{Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use chat_core::process::Shutdown;
-use hyper::{StatusCode, body::Incoming, server::conn::http1};
+use dialects::live::Departure;
+use hyper::{
+    HeaderMap, Method, StatusCode, body::Incoming, header::HeaderValue, server::conn::http1,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
@@ -22,11 +25,14 @@ use tower::ServiceExt;
 
 use crate::{
     connections::{Connections, KillSwitch, OpenConnection},
-    guarded_io::GuardedIo,
+    outbound::{Flushers, io::OutboundIo},
 };
 
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(30);
+
+/// Bytes that may wait unsent in the kernel for one client: the rest waits where it is counted.
+const UNSENT: u32 = 128 * 1024;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
@@ -46,10 +52,11 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Serves until shutdown begins; connections that are open then live on.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     connections: Arc<Connections>,
+    flushers: Flushers,
     write_deadline: Duration,
     shutdown: Shutdown,
 ) {
@@ -64,9 +71,9 @@ pub async fn serve(
                 // One connection's trouble is its own.
                 let _ = tune(&stream, write_deadline);
                 let open = connections.open(room);
-                let served =
-                    serve_one(stream, open, router.clone(), write_deadline, shutdown.clone());
-                shutdown.spawn(served);
+                let outbound = open.way_out(stream, &flushers, write_deadline);
+                let io = OutboundIo::new(outbound, open);
+                shutdown.spawn(serve_one(io, router.clone(), shutdown.clone()));
             }
             Err(cause) => {
                 // Out of file descriptors, most likely: some will come free.
@@ -79,26 +86,23 @@ pub async fn serve(
 
 fn tune(stream: &TcpStream, write_deadline: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_user_timeout(Some(write_deadline))
+    let socket = SockRef::from(stream);
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_tcp_user_timeout(Some(write_deadline))
 }
 
-async fn serve_one(
-    stream: TcpStream,
-    open: OpenConnection,
-    router: Router,
-    write_deadline: Duration,
-    shutdown: Shutdown,
-) {
-    let switch = open.switch().clone();
+async fn serve_one(io: OutboundIo<OpenConnection>, router: Router, shutdown: Shutdown) {
+    let switch = io.guard().switch().clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        detach(&mut request);
         request.extensions_mut().insert(switch.clone());
+        request.extensions_mut().insert(Departure(switch.told_to_go()));
         router.clone().oneshot(request.map(Body::new))
     });
-    let io = TokioIo::new(GuardedIo::new(stream, open, write_deadline));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .serve_connection(io, service)
+        .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     tokio::pin!(connection);
     tokio::select! {
@@ -114,8 +118,26 @@ async fn serve_one(
     }
 }
 
-/// Remembers which connection carries an Engine.IO session that goes over from polling.
-pub async fn note_upgrade(
+/// Copies what a socket keeps of its request for as long as it lives: as it comes, every header is
+/// a slice of the connection's read buffer, 16 KiB that could not be freed, and the map has room
+/// for more than there are.
+fn detach<B>(request: &mut hyper::Request<B>) {
+    let all = std::mem::take(request.headers_mut());
+    let mut copies = HeaderMap::with_capacity(all.len());
+    for (name, value) in &all {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            copies.append(name, copy);
+        }
+    }
+    *request.headers_mut() = copies;
+    if let Ok(copy) = request.uri().to_string().parse() {
+        *request.uri_mut() = copy;
+    }
+}
+
+/// Remembers which connections carry websockets, and which of them carries an Engine.IO session
+/// that goes over from polling; and that what waited for a poll was fetched.
+pub async fn note_transport(
     State(connections): State<Arc<Connections>>,
     request: Request,
     next: Next,
@@ -124,12 +146,33 @@ pub async fn note_upgrade(
         query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned)
     });
     let switch = request.extensions().get::<KillSwitch>().cloned();
+    if sid.as_ref().is_some_and(|sid| connections.is_over(sid)) {
+        return (StatusCode::BAD_REQUEST, "this session is over, begin a new one").into_response();
+    }
+    let is_read = request.method() == Method::GET;
     let response = next.run(request).await;
-    // Only a session that there is can be upgraded.
-    if let (StatusCode::SWITCHING_PROTOCOLS, Some(sid), Some(switch)) =
-        (response.status(), sid, switch)
-    {
-        connections.upgraded(&sid, &switch);
+    match (response.status(), sid, switch) {
+        (StatusCode::SWITCHING_PROTOCOLS, sid, Some(switch)) => {
+            switch.carries_a_websocket();
+            // Only a session that there is can be upgraded.
+            if let Some(sid) = sid {
+                connections.upgraded(&sid, &switch);
+            }
+        }
+        (StatusCode::OK, Some(sid), _) if is_read => connections.answered(&sid),
+        _ => {}
     }
     response
+}
+
+/// Lets so many plain websockets in at the same time. Who waits too long is told to come back.
+pub async fn in_turn(
+    State(connections): State<Arc<Connections>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match connections.turn().await {
+        Some(_turn) => next.run(request).await,
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }

@@ -1,15 +1,26 @@
 //! Publishing what is fleeting: typing, joining, leaving. May be lost, never waits.
+//!
+//! Probes go by the same connection, past the queue: they measure the way through Redis, not how
+//! much there is to say.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chat_core::{Event, Fleeting, Topic};
 use prost::Message as _;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{
+    Cmd, Pipeline, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+};
 use switchboard_proto::v1;
 use tokio::{
     sync::mpsc::{Receiver, Sender, channel},
-    time::timeout,
+    time::{MissedTickBehavior, interval, timeout},
 };
+
+use crate::probe::{self, Probe};
 
 /// Whispers that may wait; more are dropped.
 const QUEUE: usize = 8_192;
@@ -20,14 +31,62 @@ const BATCH: usize = 256;
 /// How long Redis may take to answer.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// A connection that comes back by itself. It never gives up.
-pub fn connection(redis: redis::Client) -> redis::RedisResult<ConnectionManager> {
+/// A connection that comes back by itself, never gives up, and can be made anew when it is open
+/// and deaf. Clones share it.
+#[derive(Clone)]
+pub struct Line {
+    redis: redis::Client,
+    now: Arc<Mutex<ConnectionManager>>,
+}
+
+impl Line {
+    /// Connects when first used.
+    pub fn new(redis: redis::Client) -> RedisResult<Self> {
+        let now = Arc::new(Mutex::new(connect(&redis)?));
+        Ok(Self { redis, now })
+    }
+
+    /// From now on by a new connection. What waits for an answer on the old one waits on.
+    pub fn renew(&self) {
+        match connect(&self.redis) {
+            Ok(new) => *self.now.lock().unwrap_or_else(PoisonError::into_inner) = new,
+            Err(cause) => tracing::warn!(%cause, "no new connection to Redis"),
+        }
+    }
+
+    fn now(&self) -> ConnectionManager {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn connect(redis: &redis::Client) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(usize::MAX)
         .set_max_delay(Duration::from_secs(1))
         .set_connection_timeout(Some(Duration::from_secs(2)))
         .set_response_timeout(Some(ANSWER));
-    ConnectionManager::new_lazy_with_config(redis, config)
+    ConnectionManager::new_lazy_with_config(redis.clone(), config)
+}
+
+impl ConnectionLike for Line {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        let mut now = self.now();
+        Box::pin(async move { now.req_packed_command(command).await })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        let mut now = self.now();
+        Box::pin(async move { now.req_packed_commands(pipeline, offset, count).await })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.now().get_db()
+    }
 }
 
 /// Where whispers go in.
@@ -54,17 +113,28 @@ pub fn queue() -> (Whisperer, Whispers) {
 }
 
 impl Whispers {
-    /// Publishes in order, until every [`Whisperer`] is gone.
-    pub async fn publish(mut self, prefix: String, mut redis: ConnectionManager) {
+    /// Publishes in order, and a probe now and then, until every [`Whisperer`] is gone. A round
+    /// trip takes a second at most, so a stuck one costs a probe or two, not the proof.
+    pub async fn publish(mut self, prefix: String, mut line: Line, probe: Arc<Probe>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while self.0.recv_many(&mut batch, BATCH).await > 0 {
+        let mut beat = interval(probe::EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
             let mut pipeline = redis::pipe();
+            tokio::select! {
+                biased;
+                _ = beat.tick() => {
+                    pipeline.publish(probe.channel(), &probe.payload()[..]).ignore();
+                }
+                count = self.0.recv_many(&mut batch, BATCH) => if count == 0 { return },
+            }
+            let whispers = batch.len();
             for (topic, event) in batch.drain(..) {
                 let payload = v1::Event::from(&Event::Fleeting(event)).encode_to_vec();
                 pipeline.publish(format!("{prefix}:{topic}"), payload).ignore();
             }
-            let sent = timeout(ANSWER, pipeline.exec_async(&mut redis)).await;
-            if !matches!(sent, Ok(Ok(()))) {
+            let sent = timeout(ANSWER, pipeline.exec_async(&mut line)).await;
+            if !matches!(sent, Ok(Ok(()))) && whispers > 0 {
                 metrics::counter!("switchboard_whispers_failed_total").increment(1);
             }
         }

@@ -22,11 +22,13 @@
 //! | [`arena`] | the stack under test |
 //! | [`person`] | somebody registered, and a socket that speaks Chatto (004) |
 //! | [`socket_io`] | a Socket.IO client, any namespace and path |
+//! | [`deaf`] | a Socket.IO client that stops reading |
 //! | [`plain`] | a WebSocket client for JSON frames |
 //! | [`http`] | an HTTP client that keeps cookies |
 //! | [`mailbox`] | what a client has heard, and waiting for more |
 
 pub mod arena;
+pub mod deaf;
 pub mod http;
 pub mod mailbox;
 pub mod person;
@@ -35,6 +37,7 @@ pub mod socket_io;
 mod wire;
 
 pub use arena::Arena;
+pub use deaf::DeafSocket;
 pub use http::{Answer, Http};
 pub use mailbox::{Heard, Mailbox, PATIENCE};
 pub use person::{Chatter, Person, granted, refused};

@@ -111,6 +111,18 @@ impl Mailbox {
         self.state().heard.clone()
     }
 
+    /// What was heard after the first `count` events, whether taken or not.
+    #[must_use]
+    pub fn heard_after(&self, count: usize) -> Vec<Heard> {
+        self.state().heard.get(count..).unwrap_or_default().to_vec()
+    }
+
+    /// Why the connection ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<String> {
+        self.state().closed.clone()
+    }
+
     /// What came with every event of that name so far, whether taken or not.
     #[must_use]
     pub fn all(&self, event: &str) -> Vec<Value> {

@@ -175,6 +175,7 @@ impl ChattoSocket {
         self.send_history(&messages);
         for change in later {
             for frame in Chatto.render(&Event::Change(change), 0) {
+                self.client.sink.has_room().await;
                 self.client.sink.deliver(&frame);
             }
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{
         Path, Query, State, WebSocketUpgrade,
         ws::{Utf8Bytes, rejection::WebSocketUpgradeRejection},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     handshake,
-    live::{self, Incoming, Outbox},
+    live::{self, Departure, Incoming, Outbox},
     socket::Ports,
 };
 
@@ -48,17 +48,18 @@ async fn upgrade(
     State(ports): State<Ports>,
     Path(id): Path<String>,
     Query(wanted): Query<Wanted>,
+    departure: Option<Extension<Departure>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
         return refusal(&ChatError::invalid_payload("this is a WebSocket: ask for an upgrade"));
     };
+    let departure = departure.map(|Extension(departure)| departure).unwrap_or_default();
     match admit(&ports, &id, wanted, &headers).await {
-        Ok((session, start)) => live::bounded(upgrade).on_upgrade(move |socket| {
-            live::serve(socket, ports.limits, text, |outbox, incoming| {
-                serve(outbox, incoming, ports, session, start)
-            })
+        Ok((session, start)) => live::bounded(upgrade).on_upgrade(async move |socket| {
+            let talk = |outbox, incoming| serve(outbox, incoming, ports.clone(), session, start);
+            live::serve(socket, &ports, departure, text, talk).await;
         }),
         Err(error) => refusal(&error),
     }

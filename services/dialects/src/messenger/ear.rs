@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use chat_core::{ChatError, CloseReason, ConversationId, Frame, Result, Sink, Username};
 use serde::Deserialize;
 use tokio::{
@@ -39,11 +40,16 @@ pub(super) struct Ear {
     sink: Arc<dyn Sink>,
 }
 
+#[async_trait]
 impl Sink for Ear {
     fn deliver(&self, frame: &Frame) {
         if let Err(TrySendError::Full(_)) = self.queue.try_send(frame.clone()) {
             self.close(CloseReason::SlowReader);
         }
+    }
+
+    async fn has_room(&self) {
+        self.sink.has_room().await;
     }
 
     fn close(&self, reason: CloseReason) {

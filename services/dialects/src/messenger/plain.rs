@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{
         Query, State, WebSocketUpgrade,
         ws::{Utf8Bytes, rejection::WebSocketUpgradeRejection},
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::socket::MessengerLeg;
 use crate::{
     handshake,
-    live::{self, Incoming, Outbox},
+    live::{self, Departure, Incoming, Outbox},
     socket::{Client, Conversing, Leg, Ports},
 };
 
@@ -42,6 +42,7 @@ struct Wanted {
 async fn upgrade(
     State(ports): State<Ports>,
     Query(wanted): Query<Wanted>,
+    departure: Option<Extension<Departure>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -54,10 +55,10 @@ async fn upgrade(
         Err(error) if error.code().http() == 401 => None,
         Err(error) => return refusal(&error),
     };
-    live::bounded(upgrade).on_upgrade(move |socket| {
-        live::serve(socket, ports.limits, text, |outbox, incoming| {
-            talk(outbox, incoming, ports, session)
-        })
+    let departure = departure.map(|Extension(departure)| departure).unwrap_or_default();
+    live::bounded(upgrade).on_upgrade(async move |socket| {
+        let talk = |outbox, incoming| talk(outbox, incoming, ports.clone(), session);
+        live::serve(socket, &ports, departure, text, talk).await;
     })
 }
 

@@ -5,7 +5,7 @@ use chat_core::{
     SessionId, Topic, User, Username,
 };
 
-use super::Rules;
+use super::{Rules, in_time};
 use crate::{
     store::{NewAccount, username_taken},
     tokens::invalid_token,
@@ -18,7 +18,7 @@ impl Rules {
         password: Option<Password>,
     ) -> Result<Login> {
         // Asked first, because hashing is dear; the unique key decides between racers.
-        self.check_not_registered(&name).await?;
+        in_time(self.check_not_registered(&name)).await?;
         let password_hash = match password {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,

@@ -16,6 +16,8 @@ mod messages;
 mod reads;
 mod repair;
 
+use std::{future::Future, time::Duration};
+
 use async_trait::async_trait;
 use chat_core::{
     Caller, Change, ChangeKind, Chat, ChatError, Code, Conversation, ConversationId,
@@ -115,7 +117,17 @@ fn peers(kind: &ConversationKind) -> Option<[UserId; 2]> {
     }
 }
 
-/// Each verb stands in the module that the table above names.
+/// Less than what a gateway waits, so that it hears an answer and has time to ask another replica.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// What takes longer is given up: something that it needs is silent.
+async fn in_time<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
+    let answer = tokio::time::timeout(LIMIT, asked).await;
+    answer.unwrap_or_else(|_| Err(ChatError::unavailable("the request", "it took too long")))
+}
+
+/// Each verb stands in the module that the table above names. What makes or removes an account is
+/// never given up half way; its parts are bounded one by one.
 #[async_trait]
 impl Chat for Rules {
     async fn register(&self, name: Username, password: Option<Password>) -> Result<Login> {
@@ -123,31 +135,32 @@ impl Chat for Rules {
     }
 
     async fn log_in(&self, name: Username, password: Password) -> Result<Login> {
-        self.check_log_in(name, password).await
+        in_time(self.check_log_in(name, password)).await
     }
 
     async fn authenticate(&self, credential: Credential) -> Result<Session> {
-        self.session_of(credential).await
+        in_time(self.session_of(credential)).await
     }
 
     async fn end_session(&self, session: SessionId) -> Result<()> {
-        self.end(session).await
+        in_time(self.end(session)).await
     }
 
     async fn live_sessions(&self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>> {
-        self.sessions.living(sessions).await
+        in_time(self.sessions.living(sessions)).await
     }
 
     async fn admit_guest(&self, name: Username) -> Result<Caller> {
-        self.let_in(name).await
+        in_time(self.let_in(name)).await
     }
 
     async fn user(&self, peer: Peer) -> Result<User> {
-        Ok(self.store.user(&peer).await?)
+        in_time(async { Ok(self.store.user(&peer).await?) }).await
     }
 
     async fn users(&self, after: Option<Username>, limit: u32) -> Result<UserPage> {
-        Ok(self.store.users(after.as_ref(), limit.clamp(1, DIRECTS_MAX)).await?)
+        in_time(async { Ok(self.store.users(after.as_ref(), limit.clamp(1, DIRECTS_MAX)).await?) })
+            .await
     }
 
     async fn delete_account(&self, user: &User) -> Result<()> {
@@ -155,23 +168,23 @@ impl Chat for Rules {
     }
 
     async fn create_room(&self, caller: &Caller, title: Title) -> Result<Conversation> {
-        self.make_room(caller, title).await
+        in_time(self.make_room(caller, title)).await
     }
 
     async fn conversation(&self, caller: &Caller, id: ConversationId) -> Result<Conversation> {
-        self.one_conversation(caller, id).await
+        in_time(self.one_conversation(caller, id)).await
     }
 
     async fn rooms(&self, after: Option<String>, limit: u32) -> Result<ConversationPage> {
-        self.list_rooms(after.as_deref(), limit).await
+        in_time(self.list_rooms(after.as_deref(), limit)).await
     }
 
     async fn open_direct(&self, caller: &Caller, peer: Peer) -> Result<Conversation> {
-        self.direct_with(caller, peer).await
+        in_time(self.direct_with(caller, peer)).await
     }
 
     async fn directs(&self, caller: &Caller, limit: u32) -> Result<Vec<Conversation>> {
-        self.list_directs(caller, limit).await
+        in_time(self.list_directs(caller, limit)).await
     }
 
     async fn post(
@@ -180,19 +193,19 @@ impl Chat for Rules {
         message: NewMessage,
         origin: Option<SocketKey>,
     ) -> Result<Message> {
-        self.post_message(caller, message, origin).await
+        in_time(self.post_message(caller, message, origin)).await
     }
 
     async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message> {
-        self.edit_message(caller, id, text).await
+        in_time(self.edit_message(caller, id, text)).await
     }
 
     async fn delete(&self, caller: &Caller, id: MessageId) -> Result<()> {
-        self.delete_message(caller, id).await
+        in_time(self.delete_message(caller, id)).await
     }
 
     async fn message(&self, caller: &Caller, id: MessageId) -> Result<Message> {
-        Ok(self.readable_message(caller, id).await?.0)
+        in_time(async { Ok(self.readable_message(caller, id).await?.0) }).await
     }
 
     async fn history(
@@ -202,15 +215,15 @@ impl Chat for Rules {
         span: Span,
         limit: u32,
     ) -> Result<History> {
-        self.page(caller, conversation, span, limit).await
+        in_time(self.page(caller, conversation, span, limit)).await
     }
 
     async fn mark_read(&self, caller: &Caller, id: MessageId) -> Result<()> {
-        self.read_message(caller, id).await
+        in_time(self.read_message(caller, id)).await
     }
 
     async fn unread_count(&self, caller: &Caller, conversation: ConversationId) -> Result<u64> {
-        self.count_unread(caller, conversation).await
+        in_time(self.count_unread(caller, conversation)).await
     }
 
     async fn mark_seen(
@@ -219,7 +232,7 @@ impl Chat for Rules {
         conversation: ConversationId,
         seen: Option<OffsetDateTime>,
     ) -> Result<Option<OffsetDateTime>> {
-        self.see(caller, conversation, seen).await
+        in_time(self.see(caller, conversation, seen)).await
     }
 
     async fn changes(
@@ -228,13 +241,13 @@ impl Chat for Rules {
         since: Seq,
         limit: u32,
     ) -> Result<Vec<Change>> {
-        self.changes_since(conversation, since, limit).await
+        in_time(self.changes_since(conversation, since, limit)).await
     }
 
     async fn heads(
         &self,
         conversations: Vec<ConversationId>,
     ) -> Result<Vec<(ConversationId, Seq)>> {
-        self.heads_of(&conversations).await
+        in_time(self.heads_of(&conversations)).await
     }
 }

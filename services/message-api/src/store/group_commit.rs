@@ -4,8 +4,7 @@
 //! conversation always uses the same lane, so its posts are stored in the order in which they came.
 
 use chat_core::{
-    Change, ChangeKind, ChatError, Code, ConversationId, Event, Message, SocketKey,
-    process::Shutdown,
+    Change, ChangeKind, ChatError, ConversationId, Event, Message, SocketKey, process::Shutdown,
 };
 use tokio::{
     sync::{
@@ -59,15 +58,15 @@ impl GroupCommit {
         Self { lanes: (0..LANES).map(lane).collect() }
     }
 
-    /// Stores a post. When this returns `Ok`, it is durable. Fails with `rate_limited` when too
-    /// many are waiting, and with `unavailable` when it is not known whether it was stored.
+    /// Stores a post. When this returns `Ok`, it is durable. Fails with `unavailable`: at once
+    /// when too many are waiting, later when it is not known whether it was stored.
     pub async fn post(&self, post: Post, origin: Option<SocketKey>) -> Result<Stored, ChatError> {
         let (answer, answered) = oneshot::channel();
         let lane = &self.lanes[lane_of(post.conversation)];
         lane.try_send(Queued { post, origin, answer }).map_err(|refused| match refused {
             TrySendError::Full(_) => {
                 metrics::counter!("switchboard_posts_refused_total").increment(1);
-                ChatError::new(Code::RateLimited, "too many messages at once, try again")
+                ChatError::unavailable("group commit", "too many posts wait")
             }
             TrySendError::Closed(_) => ChatError::unavailable("group commit", "shutting down"),
         })?;

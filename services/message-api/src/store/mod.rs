@@ -71,6 +71,12 @@ impl Store {
         Self { pool, users: Arc::new(Known::lasting(BELIEVED)), kinds: Arc::new(Known::for_good()) }
     }
 
+    /// Connections to MySQL, and how many of them are idle.
+    #[must_use]
+    pub fn connections(&self) -> (u32, usize) {
+        (self.pool.size(), self.pool.num_idle())
+    }
+
     /// Can MySQL be reached?
     pub async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;

@@ -12,7 +12,7 @@ use super::{Result, Store, StoreError};
 const ATTEMPTS: u32 = 6;
 
 /// How long one try may take, so that a database that has gone silent holds nobody up for long.
-const LIMIT: Duration = Duration::from_secs(8);
+const LIMIT: Duration = Duration::from_millis(3_500);
 
 /// What one transaction does. It may be run again from its start, after a rollback.
 #[async_trait]

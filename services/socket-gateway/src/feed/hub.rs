@@ -6,24 +6,30 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use chat_core::{Change, ConversationId, Event, Listener, Seq};
+use chat_core::{Change, ChangeKind, ConversationId, Event, Listener, Seq};
+use tokio::sync::Notify;
 
 use super::crowd::{Entry, Rendered};
 
-/// Recent changes kept for those who join a moment late.
+/// Recent changes kept for those who join a moment late, and how many bytes of them.
 const RECENT: usize = 64;
+const RECENT_BYTES: usize = 256 * 1024;
 
-/// Changes that may wait for a missing one. What comes beyond is dropped and asked for later.
+/// Changes that may wait for a missing one, and how many bytes of them. What comes beyond is
+/// dropped and asked for later.
 const WAITING: usize = 1_024;
+const WAITING_BYTES: usize = 1024 * 1024;
 
 /// A conversation that somebody here follows.
 pub(super) struct Hub {
     /// Which.
     pub(super) conversation: ConversationId,
     state: Mutex<State>,
+    /// A repair has ended.
+    settled: Notify,
 }
 
 #[derive(Default)]
@@ -33,9 +39,13 @@ struct State {
     /// The newest change known to exist.
     head: Seq,
     waiting: BTreeMap<Seq, Change>,
+    waiting_bytes: usize,
     recent: VecDeque<(Seq, Event)>,
+    recent_bytes: usize,
     listeners: Vec<Entry>,
     repairing: bool,
+    /// Nobody can follow it by this hub any more.
+    is_retired: bool,
 }
 
 /// What became of a change or a listener.
@@ -51,7 +61,15 @@ impl Hub {
     /// Nobody follows it yet.
     #[must_use]
     pub(super) fn new(conversation: ConversationId) -> Self {
-        Self { conversation, state: Mutex::default() }
+        Self { conversation, state: Mutex::default(), settled: Notify::new() }
+    }
+
+    /// Nobody follows it yet; who does hears what comes after `begin`.
+    #[must_use]
+    pub(super) fn starting_at(conversation: ConversationId, begin: Seq) -> Self {
+        let hub = Self::new(conversation);
+        hub.state().delivered = Some(begin);
+        hub
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -65,7 +83,7 @@ impl Hub {
         let delivered = *state.delivered.get_or_insert(heard);
         state.head = state.head.max(heard);
         if heard < delivered {
-            let oldest = state.recent.front().map_or(delivered, |(seq, _)| *seq);
+            let oldest = state.recent.front().map_or(delivered.next(), |(seq, _)| *seq);
             if oldest > heard.next() {
                 return Outcome::Missing(heard);
             }
@@ -94,16 +112,30 @@ impl Hub {
 
     /// Takes a change, from the bus or from a repair.
     pub(super) fn offer(&self, change: Change) -> Outcome {
+        #[cfg(feature = "sabotage")]
+        self.is_sabotaged(&change);
         let mut state = self.state();
         let Some(delivered) = state.delivered else { return Outcome::Done };
         state.head = state.head.max(change.seq);
         if change.seq == delivered.next() {
             state.hand_on(change);
             state.hand_on_waiting();
-        } else if change.seq > delivered && state.waiting.len() < WAITING {
-            state.waiting.insert(change.seq, change);
+        } else if change.seq > delivered {
+            state.keep_waiting(change);
         }
         state.outcome()
+    }
+
+    /// `repair`: a hole is taken for none. `order`: what is not the next one is told at once.
+    #[cfg(feature = "sabotage")]
+    fn is_sabotaged(&self, change: &Change) {
+        let Some(delivered) = self.delivered() else { return };
+        if crate::sabotage::is("repair") {
+            self.state().delivered = Some(delivered.max(Seq(change.seq.0 - 1)));
+        }
+        if crate::sabotage::is("order") && change.seq != delivered.next() {
+            self.tell(&Event::Change(change.clone()));
+        }
     }
 
     /// Hands on something fleeting.
@@ -121,26 +153,68 @@ impl Hub {
         state.outcome()
     }
 
-    /// Begins a repair, unless one is under way or nothing is missing (or may be, if `doubtful`).
-    /// Answers where to begin.
-    pub(super) fn begin_repair(&self, doubtful: bool) -> Option<Seq> {
+    /// Takes charge of a repair. `None`: nothing is missing, or somebody else is in charge.
+    pub(super) fn claim(self: &Arc<Self>) -> Option<Claim> {
         let mut state = self.state();
-        let delivered = state.delivered?;
-        if state.repairing || (!doubtful && state.outcome() == Outcome::Done) {
+        if state.repairing || state.outcome() == Outcome::Done {
             return None;
         }
         state.repairing = true;
-        Some(delivered)
+        Some(Claim { hub: Arc::clone(self), is_held: true })
     }
 
-    /// Ends a repair.
-    pub(super) fn end_repair(&self) {
-        self.state().repairing = false;
+    /// Waits until no repair is under way.
+    pub(super) async fn repaired(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if !self.state().repairing {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Nobody will follow it by this hub again: what is missing need not be asked for.
+    pub(super) fn retire(&self) {
+        self.state().is_retired = true;
     }
 
     /// What is missing now.
     pub(super) fn outcome(&self) -> Outcome {
         self.state().outcome()
+    }
+}
+
+/// The charge of a hub's repair: one at a time. Dropping it, at any await, gives it up.
+pub(super) struct Claim {
+    pub(super) hub: Arc<Hub>,
+    is_held: bool,
+}
+
+impl Claim {
+    /// After which change to ask. `None`: nothing is missing any more, and the charge is given up
+    /// in the same moment, so that the next hole finds somebody to fill it.
+    pub(super) fn missing_after(&mut self) -> Option<Seq> {
+        let mut state = self.hub.state();
+        match state.outcome() {
+            Outcome::Missing(after) if self.is_held && !state.is_retired => Some(after),
+            _ => {
+                state.repairing &= !self.is_held;
+                self.is_held = false;
+                drop(state);
+                self.hub.settled.notify_waiters();
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_held {
+            self.hub.state().repairing = false;
+            self.hub.settled.notify_waiters();
+        }
     }
 }
 
@@ -162,24 +236,58 @@ impl State {
             entry.heard = seq;
         }
         self.delivered = Some(seq);
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
-        }
+        self.keep_recent(seq, event);
+    }
+
+    fn keep_recent(&mut self, seq: Seq, event: Event) {
+        self.recent_bytes += bytes(&event);
         self.recent.push_back((seq, event));
+        while self.recent.len() > RECENT || self.recent_bytes > RECENT_BYTES {
+            let Some((_, oldest)) = self.recent.pop_front() else { break };
+            self.recent_bytes -= bytes(&oldest);
+        }
+    }
+
+    fn keep_waiting(&mut self, change: Change) {
+        let more = weight(&change);
+        let fits = self.waiting.len() < WAITING && self.waiting_bytes + more <= WAITING_BYTES;
+        if fits && !self.waiting.contains_key(&change.seq) {
+            self.waiting_bytes += more;
+            self.waiting.insert(change.seq, change);
+        }
     }
 
     fn hand_on_waiting(&mut self) {
-        while let Some(first) = self.waiting.first_entry() {
-            match (*first.key(), self.delivered.map(Seq::next)) {
-                (seq, Some(next)) if seq == next => {
-                    let change = first.remove();
-                    self.hand_on(change);
-                }
-                (seq, Some(next)) if seq < next => drop(first.remove()),
-                _ => break,
+        while let Some(delivered) = self.delivered
+            && self.waiting.first_key_value().is_some_and(|(seq, _)| *seq <= delivered.next())
+            && let Some((seq, change)) = self.waiting.pop_first()
+        {
+            self.waiting_bytes -= weight(&change);
+            if seq == delivered.next() {
+                self.hand_on(change);
             }
         }
     }
+}
+
+fn bytes(event: &Event) -> usize {
+    match event {
+        Event::Change(change) => weight(change),
+        _ => 0,
+    }
+}
+
+/// About how many bytes a change takes.
+fn weight(change: &Change) -> usize {
+    let content = match &change.kind {
+        ChangeKind::Posted(message) | ChangeKind::Edited(message) => {
+            size_of_val(&**message)
+                + message.text.len()
+                + message.media.iter().map(String::len).sum::<usize>()
+        }
+        _ => 0,
+    };
+    size_of::<Change>() + content
 }
 
 #[cfg(test)]
@@ -255,12 +363,72 @@ mod tests {
         for seq in 2..=last {
             hub.offer(change(seq));
         }
-        let missing = hub.begin_repair(false).expect("something is missing");
-        for seq in missing.0 + 1..=last {
+        let hub = Arc::new(hub);
+        let mut claim = hub.claim().expect("something is missing");
+        assert!(hub.claim().is_none(), "one at a time");
+        for seq in claim.missing_after().expect("still").0 + 1..=last {
             hub.offer(change(seq));
         }
-        hub.end_repair();
+        assert_eq!(claim.missing_after(), None);
         assert_eq!(hub.outcome(), Outcome::Done);
         assert_eq!(ear.heard(), (1..=last).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn long_texts_behind_a_hole_are_bounded_by_their_bytes() {
+        let (hub, ear) = hub_with_ear(0);
+        for seq in 2..=100 {
+            hub.offer(testing::post(ConversationId::LOBBY, seq, 64 * 1024));
+        }
+        let (waiting, bytes) = (hub.state().waiting.len(), hub.state().waiting_bytes);
+        assert!(waiting < 17 && bytes <= WAITING_BYTES, "{waiting} changes, {bytes} bytes");
+        for seq in 1..=100 {
+            hub.offer(testing::post(ConversationId::LOBBY, seq, 64 * 1024));
+        }
+        assert_eq!(ear.heard(), (1..=100).collect::<Vec<_>>());
+        let state = hub.state();
+        assert_eq!((state.waiting.len(), state.waiting_bytes), (0, 0));
+        assert!(!state.recent.is_empty() && state.recent_bytes <= RECENT_BYTES);
+    }
+
+    #[test]
+    fn one_who_joins_just_behind_a_first_follower_misses_nothing() {
+        let (hub, _) = hub_with_ear(10);
+        let late = Arc::new(Ear::default());
+        assert_eq!(hub.join(2, listener(&late), Seq(9)), Outcome::Missing(Seq(9)));
+        assert_eq!(hub.join(2, listener(&late), Seq(10)), Outcome::Done);
+    }
+
+    #[tokio::test]
+    async fn a_repair_that_is_given_up_half_way_can_begin_again() {
+        let (hub, ear) = hub_with_ear(0);
+        let hub = Arc::new(hub);
+        hub.offer(change(3));
+        let mut claim = hub.claim().expect("something is missing");
+        assert_eq!(claim.missing_after(), Some(Seq(0)));
+        drop(claim);
+        hub.repaired().await;
+        let mut claim = hub.claim().expect("it still is");
+        hub.offer(change(1));
+        assert_eq!(claim.missing_after(), Some(Seq(1)), "where it stands now");
+        hub.offer(change(2));
+        assert_eq!(claim.missing_after(), None);
+        hub.offer(change(5));
+        let next = hub.claim().expect("the next hole");
+        drop(claim);
+        assert!(hub.claim().is_none(), "an old charge does not end a new one");
+        drop(next);
+        assert_eq!(ear.heard(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn nobody_asks_for_a_hub_that_nobody_follows_any_more() {
+        let (hub, _) = hub_with_ear(0);
+        let hub = Arc::new(hub);
+        hub.offer(change(3));
+        let mut claim = hub.claim().expect("something is missing");
+        hub.leave(1);
+        hub.retire();
+        assert_eq!(claim.missing_after(), None);
     }
 }

@@ -97,6 +97,11 @@ impl Inbox {
         }
     }
 
+    /// Nobody uses it any more.
+    pub(super) fn retire(&self) {
+        self.state().awake.values().for_each(|hub| hub.retire());
+    }
+
     /// The directs that are awake.
     pub(super) fn awake(&self) -> Vec<Arc<Hub>> {
         self.state().awake.values().cloned().collect()
@@ -115,7 +120,7 @@ impl State {
             None if self.is_complete => Seq::START,
             None => Seq(next.0.saturating_sub(1)),
         };
-        let hub = Arc::new(Hub::new(direct));
+        let hub = Arc::new(Hub::starting_at(direct, begin));
         for (number, listener) in &self.listeners {
             hub.join(*number, listener.clone(), begin);
         }
@@ -177,8 +182,8 @@ mod tests {
         let ear = joined(&inbox, 1);
         let behind = inbox.look(&[direct(7, 6), direct(8, 1)]);
         assert_eq!(behind.len(), 2);
-        assert_eq!(behind[0].begin_repair(false), Some(Seq(5)));
-        assert_eq!(behind[1].begin_repair(false), Some(Seq::START));
+        assert_eq!(behind[0].outcome(), Outcome::Missing(Seq(5)));
+        assert_eq!(behind[1].outcome(), Outcome::Missing(Seq::START));
         behind[0].offer(change(7, 6));
         behind[1].offer(change(8, 1));
         assert_eq!(ear.heard(), [6, 1]);
@@ -194,6 +199,16 @@ mod tests {
         assert_eq!(behind.len(), 1);
         behind[0].offer(change(7, 1));
         assert_eq!(ear.heard(), [1]);
+    }
+
+    #[test]
+    fn what_comes_before_the_first_socket_is_not_told_to_it_as_news() {
+        let inbox = Inbox::new(&user(1));
+        inbox.look(&[direct(7, 5)]);
+        assert!(inbox.offer(change(7, 6)).is_none());
+        let ear = joined(&inbox, 1);
+        assert!(inbox.offer(change(7, 7)).is_none(), "nothing is missing");
+        assert_eq!(ear.heard(), [7]);
     }
 
     #[test]

@@ -6,18 +6,26 @@
 //! | [`crowd`] | listeners, and events rendered once for each protocol |
 //! | [`inbox`] | all directs of one user, as one stream |
 //! | [`repair`] | what is missing is asked for |
+//! | [`returns`] | the bus is back: what it lost meanwhile is made good |
+//! | [`notices`] | what belongs to no conversation, told once |
 //! | [`online`] | the roster: who is online anywhere |
+//! | [`rosters`] | who is in the rooms followed here; all rosters compared with Redis |
+//! | [`book`] | who is in one place, whatever the bus does |
 
+mod book;
 mod crowd;
 mod hub;
 mod inbox;
+mod notices;
 mod online;
 mod repair;
+mod returns;
+mod rosters;
 #[cfg(test)]
 mod testing;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -33,12 +41,17 @@ use chat_core::{
     process::Shutdown,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Semaphore, time::Instant};
 
 use self::{
+    book::Book,
     crowd::Rendered,
     hub::{Hub, Outcome},
     inbox::Inbox,
+    notices::Told,
+    repair::{CALLS, Reason},
+    returns::Returns,
+    rosters::Rosters,
 };
 use crate::{
     presence::Presence,
@@ -60,14 +73,17 @@ pub struct GatewayFeed {
     sessions: Arc<Sessions>,
     shutdown: Shutdown,
     next: AtomicU64,
-    compare: Notify,
-    look: Notify,
+    /// Calls for repair under way: a return must not flood message-api.
+    calls: Semaphore,
+    returns: Returns,
+    told: Mutex<Told>,
     /// Repairs outlive the call that began them.
     me: Weak<Self>,
     hubs: Mutex<HashMap<ConversationId, (Arc<Hub>, usize)>>,
     inboxes: Mutex<HashMap<UserId, (Arc<Inbox>, usize)>>,
     crowds: Mutex<Crowds>,
     roster: Roster,
+    rosters: Rosters,
 }
 
 /// Listeners that need no order: of a topic, or of one user's coming and going.
@@ -75,8 +91,8 @@ pub struct GatewayFeed {
 struct Crowds {
     of_topic: HashMap<Topic, HashMap<u64, Listener>>,
     of_user: HashMap<UserId, HashMap<u64, Listener>>,
-    /// Users of whom the last comparison said otherwise than the roster.
-    doubts: HashSet<UserId>,
+    /// What the roster has from events and comparisons.
+    online: Book,
 }
 
 impl GatewayFeed {
@@ -100,16 +116,19 @@ impl GatewayFeed {
             sessions,
             shutdown,
             next: AtomicU64::new(1),
-            compare: Notify::new(),
-            look: Notify::new(),
+            calls: Semaphore::new(CALLS),
+            returns: Returns::default(),
+            told: Mutex::default(),
             me: Weak::clone(me),
             hubs: Mutex::default(),
             inboxes: Mutex::default(),
             crowds: Mutex::default(),
             roster: Roster::default(),
+            rosters: Rosters::default(),
         });
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).compare_heads_now_and_then());
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).look_at_directs_now_and_then());
+        feed.shutdown.spawn_until_stopped(Arc::clone(&feed).make_good_after_returns());
         feed
     }
 
@@ -143,11 +162,20 @@ impl GatewayFeed {
                 inbox.leave(number);
                 *uses -= 1;
                 if *uses == 0 {
+                    inbox.retire();
                     inboxes.remove(&user);
                 }
             }
         });
         (inbox, follow)
+    }
+
+    /// Tells those who listen to a topic.
+    fn tell_crowd(&self, topic: Topic, event: &Event) {
+        let mut rendered = Rendered::new(event);
+        for listener in self.crowds().of_topic.get(&topic).into_iter().flat_map(HashMap::values) {
+            rendered.tell(listener);
+        }
     }
 
     fn hub(&self, conversation: ConversationId) -> Option<Arc<Hub>> {
@@ -172,6 +200,7 @@ impl GatewayFeed {
                 hub.leave(number);
                 *uses -= 1;
                 if *uses == 0 {
+                    hub.retire();
                     hubs.remove(&conversation);
                 }
             }
@@ -190,8 +219,14 @@ fn forget<K: Eq + Hash>(crowds: &mut HashMap<K, HashMap<u64, Listener>>, key: &K
     }
 }
 
+#[async_trait]
 impl Hearer for GatewayFeed {
     fn hear(&self, topic: Topic, event: Event) {
+        if let Event::Notice(notice) = &event
+            && !self.is_news(notice)
+        {
+            return;
+        }
         if let Event::Notice(Notice::SessionEnded(session)) = &event {
             self.sessions.end(session);
         }
@@ -199,37 +234,28 @@ impl Hearer for GatewayFeed {
             (Topic::Conversation(id), Event::Change(change)) => {
                 let Some(hub) = self.hub(id) else { return };
                 if let Outcome::Missing(_) = hub.offer(change) {
-                    self.repair_soon(hub);
+                    self.repair_soon(&hub, Reason::Hole);
                 }
             }
-            (Topic::Conversation(id), event) => {
-                if let Some(hub) = self.hub(id) {
-                    hub.tell(&event);
-                }
-            }
+            (Topic::Conversation(id), event) => self.hear_in_room(id, event),
             (Topic::User(user), Event::Change(change)) => {
                 let inbox = self.inboxes().get(&user).map(|(inbox, _)| Arc::clone(inbox));
                 if let Some(hub) = inbox.and_then(|inbox| inbox.offer(change)) {
-                    self.repair_soon(hub);
+                    self.repair_soon(&hub, Reason::Hole);
                 }
             }
             (Topic::Online, Event::Fleeting(event)) => {
                 self.note_presence(&mut self.crowds(), event)
             }
-            (topic, event) => {
-                let mut rendered = Rendered::new(&event);
-                for listener in
-                    self.crowds().of_topic.get(&topic).into_iter().flat_map(HashMap::values)
-                {
-                    rendered.tell(listener);
-                }
-            }
+            (topic, event) => self.tell_crowd(topic, &event),
         }
     }
 
-    fn back(&self) {
-        self.compare_heads_soon();
+    async fn back(&self, deaf_since: Option<Instant>) {
+        self.compare_rosters_soon();
         self.sessions.compare_soon();
+        self.returns.note(deaf_since);
+        self.returns.made_good().await;
     }
 }
 
@@ -267,9 +293,9 @@ impl Feed for FeedHandle {
         if !was_heard {
             feed.subscriber.is_heard(topic, CONFIRM).await;
             // What was published between the history and the confirmation was not heard.
-            feed.repair(&hub, true).await;
+            feed.catch_up(&hub).await;
         } else if hub.outcome() != Outcome::Done {
-            feed.repair_soon(hub);
+            feed.repair_soon(&hub, Reason::Join);
         }
         Ok(follow)
     }
@@ -280,7 +306,7 @@ impl Feed for FeedHandle {
         let (inbox, follow) = feed.hold_inbox(user, number);
         // Without Redis the look now and then stands in.
         feed.subscriber.is_heard(Topic::User(user.id), CONFIRM).await;
-        feed.look_at_directs(&inbox).await?;
+        feed.look_at_directs(&inbox, Reason::Join).await?;
         inbox.join(number, listener);
         Ok(follow)
     }
@@ -331,9 +357,12 @@ impl Feed for FeedHandle {
 
     fn enter(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
         self.0.presence.enter(conversation, who, socket);
+        self.0.rosters.open(conversation);
     }
 
     fn leave(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
-        self.0.presence.leave(conversation, who, socket);
+        let presence = &self.0.presence;
+        presence.leave(conversation, who, socket);
+        self.0.rosters.close(conversation, || presence.is_used(conversation));
     }
 }

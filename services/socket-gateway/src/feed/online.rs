@@ -1,11 +1,14 @@
 //! The roster: who is online on any gateway. Events keep it; a comparison with Redis now and then
-//! mends what events were lost.
+//! (see `rosters.rs`) mends what events were lost.
 
-use std::collections::HashSet;
+use chat_core::{Event, Fleeting};
 
-use chat_core::{Event, Fleeting, User};
-
-use super::{Crowds, GatewayFeed, crowd::Rendered};
+use super::{
+    Crowds, GatewayFeed,
+    book::{Compared, Turn},
+    crowd::Rendered,
+};
+use crate::presence::{Listed, Place, field_of_user, user_of_field};
 
 impl GatewayFeed {
     /// Takes an event, and tells those who watch its user if it is news.
@@ -15,40 +18,42 @@ impl GatewayFeed {
             Fleeting::Offline(user) => (user, false),
             _ => return,
         };
-        crowds.doubts.remove(&user.id);
-        if !self.roster.note(user, is_online) {
+        crowds.online.note(&field_of_user(user), &user.name, is_online);
+        self.tell_watchers(crowds, event);
+    }
+
+    fn tell_watchers(&self, crowds: &Crowds, event: Fleeting) {
+        let (Fleeting::Online(user) | Fleeting::Offline(user)) = &event else { return };
+        if !self.roster.note(user, matches!(event, Fleeting::Online(_))) {
             return;
         }
         let watchers = crowds.of_user.get(&user.id);
-        let event = Event::Fleeting(event.clone());
+        let event = Event::Fleeting(event);
         let mut rendered = Rendered::new(&event);
         for listener in watchers.into_iter().flat_map(|watchers| watchers.values()) {
             rendered.tell(listener);
         }
     }
 
-    /// Compares the roster with what Redis says. An event may be under way that explains a
-    /// difference, so only one that is found twice in a row counts.
-    pub fn compare_online(&self, online: Vec<User>) {
+    /// Compares the roster with what Redis says. The first answer is news, too: who watches has
+    /// been told that nobody is online.
+    pub(super) fn compare_online(&self, listed: Listed, gone_counts: bool) {
+        let local = self.presence.fields(Place::Online);
         let mut crowds = self.crowds();
-        let here = self.roster.users();
-        let came = online.iter().filter(|user| !self.roster.is_online(user.id));
-        let there: HashSet<_> = online.iter().map(|user| user.id).collect();
-        let gone = here.iter().filter(|user| !there.contains(&user.id));
-        let differences: Vec<_> = came
-            .cloned()
-            .map(Fleeting::Online)
-            .chain(gone.cloned().map(Fleeting::Offline))
-            .collect();
-        let doubts = std::mem::take(&mut crowds.doubts);
-        for event in differences {
-            let (Fleeting::Online(user) | Fleeting::Offline(user)) = &event else { continue };
-            // Nothing is known at the start: then the first answer counts.
-            if here.is_empty() || doubts.contains(&user.id) {
-                self.note_presence(&mut crowds, event);
-            } else {
-                crowds.doubts.insert(user.id);
+        let turns = match crowds.online.compare(listed, gone_counts, &local) {
+            Compared::Loaded(turns) => turns,
+            Compared::Mended(turns) => {
+                super::rosters::count_mended("online", turns.len());
+                turns
             }
+        };
+        for event in turns.into_iter().filter_map(event) {
+            self.tell_watchers(&crowds, event);
         }
     }
+}
+
+fn event((field, _, is_online): Turn) -> Option<Fleeting> {
+    let user = user_of_field(&field)?;
+    Some(if is_online { Fleeting::Online(user) } else { Fleeting::Offline(user) })
 }

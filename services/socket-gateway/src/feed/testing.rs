@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use chat_core::{
-    Change, ChangeKind, CloseReason, ConversationId, Event, Frame, Listener, MessageId, Render,
-    Seq, Sink, SocketKey,
+    Author, Change, ChangeKind, CloseReason, ConversationId, Event, Frame, Listener, Message,
+    MessageId, Render, Seq, Sink, SocketKey, User, UserId, Username, Via, clock,
 };
 
 /// Words every change as its seq.
@@ -27,11 +28,14 @@ impl Render for Bare {
 #[derive(Default)]
 pub(super) struct Ear(Mutex<Vec<u64>>);
 
+#[async_trait]
 impl Sink for Ear {
     fn deliver(&self, frame: &Frame) {
         let seq = frame.body.get().parse().expect("a seq");
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(seq);
     }
+
+    async fn has_room(&self) {}
 
     fn close(&self, _: CloseReason) {}
 }
@@ -52,4 +56,23 @@ pub(super) fn listener(ear: &Arc<Ear>) -> Listener {
 pub(super) fn change(conversation: ConversationId, seq: u64) -> Change {
     let kind = ChangeKind::Deleted { message: MessageId(seq) };
     Change { conversation, seq: Seq(seq), origin: None, kind }
+}
+
+/// A post with a text of so many bytes.
+pub(super) fn post(conversation: ConversationId, seq: u64, length: usize) -> Change {
+    let author = User { id: UserId(1), name: Username::parse("alice").expect("a name") };
+    let message = Message {
+        id: MessageId(seq),
+        conversation,
+        seq: Seq(seq),
+        author: Author::User(author),
+        text: "x".repeat(length),
+        media: Vec::new(),
+        created_at: clock::now(),
+        edited_at: None,
+        is_read: false,
+        client_id: None,
+        via: Via::Chatto,
+    };
+    Change { kind: ChangeKind::Posted(Box::new(message)), ..change(conversation, seq) }
 }

@@ -1,162 +1,301 @@
-//! The sockets of this gateway in each place: only a user's first and last matter outside.
+//! The sockets of this gateway in each place, and what Redis has been told of them.
+//!
+//! Redis is told states, not steps: a member whose state differs from what was told waits in a
+//! queue, once, however often it came and went. So the queue is bounded by the members, also
+//! while Redis is slow or away, and after any doubt all can be told again.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chat_core::{Caller, ConversationId, SocketKey, User, Username};
+use chat_core::SocketKey;
+use tokio::sync::Notify;
 
-/// The place of everybody online; no conversation's id looks like it.
-pub(super) const ONLINE: &str = "online";
+use super::member::{Member, Place};
 
-/// Somebody somewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Member {
-    /// In a room.
-    InRoom(ConversationId, Caller),
-    /// Connected at all.
-    Online(User),
+/// A member of whom Redis must hear.
+#[derive(Debug)]
+pub(super) struct Move {
+    pub(super) member: Member,
+    /// The first socket there; `None`: there is none any more.
+    pub(super) origin: Option<SocketKey>,
 }
 
-impl Member {
-    /// Where: a room's id, or [`ONLINE`].
-    pub(super) fn place(&self) -> String {
-        match self {
-            Self::InRoom(conversation, _) => conversation.to_string(),
-            Self::Online(_) => ONLINE.to_owned(),
-        }
+#[derive(Debug)]
+struct Entry {
+    member: Member,
+    /// In the order in which they came.
+    sockets: Vec<SocketKey>,
+    /// How often the last socket went.
+    absence: u64,
+    /// Counts as here though the last socket is gone: it may be back in a moment.
+    held: bool,
+    /// Redis was told that it is here.
+    told: bool,
+    /// In the queue.
+    waits: bool,
+}
+
+impl Entry {
+    const fn absent(member: Member) -> Self {
+        Self { member, sockets: Vec::new(), absence: 0, held: false, told: false, waits: false }
     }
 
-    /// Who, among users and guests: `u<id>/<name>` or `g/<name>`. No part has a space.
-    pub(super) fn key(&self) -> String {
-        match self {
-            Self::InRoom(_, Caller::User(user)) | Self::Online(user) => {
-                format!("u{}/{}", user.id, user.name)
-            }
-            Self::InRoom(_, Caller::Guest(name)) => format!("g/{}", name.key()),
-        }
-    }
-
-    /// As listed in Redis: the place, the key, the name that others see.
-    pub(super) fn encode(&self) -> String {
-        let (Self::InRoom(_, Caller::User(User { name, .. }) | Caller::Guest(name))
-        | Self::Online(User { name, .. })) = self;
-        format!("{} {} {name}", self.place(), self.key())
-    }
-
-    pub(super) fn decode(raw: &str) -> Option<Self> {
-        let mut parts = raw.splitn(3, ' ');
-        let (place, key, name) = (parts.next()?, parts.next()?, parts.next()?);
-        let user = user_of_key(key);
-        if place == ONLINE {
-            return user.map(Self::Online);
-        }
-        let who = match user {
-            Some(user) => Caller::User(user),
-            None => Caller::Guest(Username::parse(name).ok()?),
-        };
-        Some(Self::InRoom(place.parse().ok()?, who))
+    const fn is_here(&self) -> bool {
+        !self.sockets.is_empty() || self.held
     }
 }
 
-/// The user that a key stands for; `None` for a guest's.
-pub(super) fn user_of_key(key: &str) -> Option<User> {
-    let (id, name) = key.strip_prefix('u')?.split_once('/')?;
-    Some(User { id: id.parse().ok()?, name: Username::parse(name).ok()? })
-}
-
-/// A first or a last socket.
-#[derive(Clone, Debug)]
-pub(super) enum Move {
-    Enter(Member, SocketKey),
-    Leave(Member),
-}
-
-type Members = HashMap<(String, String), (Member, HashSet<SocketKey>)>;
-
-/// Sockets by member.
 #[derive(Default)]
-pub(super) struct Local(Mutex<Members>);
+struct State {
+    places: HashMap<Place, HashMap<String, Entry>>,
+    waiting: VecDeque<(Place, String)>,
+}
+
+/// Members and their sockets.
+#[derive(Default)]
+pub(super) struct Local {
+    state: Mutex<State>,
+    changed: Notify,
+}
 
 impl Local {
-    fn lock(&self) -> MutexGuard<'_, Members> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a socket. Runs `first` if it is the user's first there on this gateway: under the
-    /// lock, so that what moves is told in the order in which it moved.
-    pub(super) fn enter(&self, member: &Member, socket: SocketKey, first: impl FnOnce()) {
-        let mut members = self.lock();
-        let key = (member.place(), member.key());
-        let (_, sockets) = members.entry(key).or_insert_with(|| (member.clone(), HashSet::new()));
-        if sockets.insert(socket) && sockets.len() == 1 {
-            first();
+    /// Adds a socket.
+    pub(super) fn enter(&self, member: Member, socket: SocketKey) {
+        let mut state = self.state();
+        let (place, field) = (member.place(), member.field());
+        let entries = state.places.entry(place).or_default();
+        let entry = entries.entry(field.clone()).or_insert_with(|| Entry::absent(member));
+        if !entry.sockets.contains(&socket) {
+            entry.sockets.push(socket);
+        }
+        entry.held = false;
+        state.settle(place, field);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Removes a socket. If it was the last and is to be held, the member counts as here until
+    /// [`Local::let_go`] of the number answered, or until a socket comes back.
+    pub(super) fn leave(&self, member: &Member, socket: SocketKey, hold: bool) -> Option<u64> {
+        let mut state = self.state();
+        let (place, field) = (member.place(), member.field());
+        let entry = state.places.get_mut(&place)?.get_mut(&field)?;
+        let at = entry.sockets.iter().position(|known| *known == socket)?;
+        entry.sockets.remove(at);
+        if !entry.sockets.is_empty() {
+            return None;
+        }
+        entry.absence += 1;
+        entry.held = hold;
+        let absence = entry.absence;
+        if hold {
+            return Some(absence);
+        }
+        state.settle(place, field);
+        drop(state);
+        self.changed.notify_one();
+        None
+    }
+
+    /// Ends the holding of a member that has not been back since.
+    pub(super) fn let_go(&self, member: &Member, absence: u64) {
+        let mut state = self.state();
+        let (place, field) = (member.place(), member.field());
+        let entry = state.places.get_mut(&place).and_then(|entries| entries.get_mut(&field));
+        let Some(entry) = entry else { return };
+        if entry.held && entry.absence == absence {
+            entry.held = false;
+            state.settle(place, field);
+            drop(state);
+            self.changed.notify_one();
         }
     }
 
-    /// Removes a socket. Runs `last`, under the lock, if it was the user's last there on this
-    /// gateway.
-    pub(super) fn leave(&self, member: &Member, socket: SocketKey, last: impl FnOnce()) {
-        let mut members = self.lock();
-        let key = (member.place(), member.key());
-        let Some((_, sockets)) = members.get_mut(&key) else { return };
-        if sockets.remove(&socket) && sockets.is_empty() {
-            members.remove(&key);
-            last();
+    /// Waits until somebody waits.
+    pub(super) async fn changed(&self) {
+        while self.state().waiting.is_empty() {
+            self.changed.notified().await;
         }
     }
 
-    /// Runs `gone`, under the lock, if the user has no socket there on this gateway.
-    pub(super) fn if_gone(&self, member: &Member, gone: impl FnOnce()) {
-        let members = self.lock();
-        if !members.contains_key(&(member.place(), member.key())) {
-            gone();
+    /// Takes some of those that wait, oldest first. They count as told: who can't tell them must
+    /// [`Local::reconcile`].
+    pub(super) fn take(&self, most: usize) -> Vec<Move> {
+        let mut state = self.state();
+        let mut moves = Vec::new();
+        while moves.len() < most
+            && let Some((place, field)) = state.waiting.pop_front()
+        {
+            let entry = state.places.get_mut(&place).and_then(|entries| entries.get_mut(&field));
+            let Some(entry) = entry else { continue };
+            entry.waits = false;
+            if entry.is_here() != entry.told {
+                entry.told = entry.is_here();
+                // Who is held has no socket, and is in no room.
+                let first = || entry.sockets.first().copied().unwrap_or(NO_SOCKET);
+                let origin = entry.told.then(first);
+                moves.push(Move { member: entry.member.clone(), origin });
+            }
+            state.settle(place, field);
         }
+        moves
     }
 
-    /// Everybody here, each with one of their sockets.
-    pub(super) fn members(&self) -> Vec<(Member, SocketKey)> {
-        let members = self.lock();
-        let with_socket = |(member, sockets): &(Member, HashSet<SocketKey>)| {
-            sockets.iter().next().map(|socket| (member.clone(), *socket))
-        };
-        members.values().filter_map(with_socket).collect()
+    /// Learns whom Redis lists here, and queues all that is otherwise. Answers how many.
+    pub(super) fn reconcile(&self, listed: Vec<Member>) -> usize {
+        let mut state = self.state();
+        state.places.values_mut().flat_map(HashMap::values_mut).for_each(|entry| {
+            entry.told = false;
+        });
+        for member in listed {
+            let entries = state.places.entry(member.place()).or_default();
+            let entry =
+                entries.entry(member.field()).or_insert_with(|| Entry::absent(member.clone()));
+            // By the name, in the letter case, that is listed: it will be taken off the list by it.
+            (entry.member, entry.told) = (member, true);
+        }
+        let all = state
+            .places
+            .iter()
+            .flat_map(|(place, entries)| entries.keys().map(|field| (*place, field.clone())));
+        for (place, field) in all.collect::<Vec<_>>() {
+            state.settle(place, field);
+        }
+        let waiting = state.waiting.len();
+        drop(state);
+        self.changed.notify_one();
+        waiting
+    }
+
+    /// One of the member's sockets there.
+    pub(super) fn socket(&self, place: Place, field: &str) -> Option<SocketKey> {
+        self.state().places.get(&place)?.get(field)?.sockets.first().copied()
+    }
+
+    /// Those of a place who are here.
+    pub(super) fn fields(&self, place: Place) -> HashSet<String> {
+        let state = self.state();
+        let here = state.places.get(&place).into_iter().flatten();
+        here.filter(|(_, entry)| entry.is_here()).map(|(field, _)| field.clone()).collect()
+    }
+
+    /// Has anybody a socket there?
+    pub(super) fn is_used(&self, place: Place) -> bool {
+        let state = self.state();
+        let mut entries = state.places.get(&place).into_iter().flat_map(HashMap::values);
+        entries.any(|entry| !entry.sockets.is_empty())
+    }
+
+    /// How many are in rooms, how many are online, how many of all wait.
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
+        let state = self.state();
+        let online = state.places.get(&Place::Online).map_or(0, HashMap::len);
+        let all: usize = state.places.values().map(HashMap::len).sum();
+        (all - online, online, state.waiting.len())
+    }
+}
+
+/// No socket of any gateway.
+pub(super) const NO_SOCKET: SocketKey = SocketKey { gateway: 0, number: 0 };
+
+impl State {
+    /// Queues a member if Redis must hear of it, and forgets it if nobody needs it any more.
+    fn settle(&mut self, place: Place, field: String) {
+        let Some(entries) = self.places.get_mut(&place) else { return };
+        let Some(entry) = entries.get_mut(&field) else { return };
+        if entry.waits {
+            return;
+        }
+        if entry.is_here() != entry.told {
+            entry.waits = true;
+            self.waiting.push_back((place, field));
+        } else if !entry.told {
+            entries.remove(&field);
+            if entries.is_empty() {
+                self.places.remove(&place);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use chat_core::{ConversationId, Username};
 
     use super::*;
 
     fn member(name: &str) -> Member {
-        let name = Username::parse(name).expect("a name");
-        Member::InRoom(ConversationId::LOBBY, Caller::Guest(name))
+        Member::InRoom(ConversationId::LOBBY, Username::parse(name).expect("a name"))
+    }
+
+    fn socket(number: u64) -> SocketKey {
+        SocketKey { gateway: 1, number }
+    }
+
+    fn moves(local: &Local) -> Vec<(String, bool)> {
+        let taken = local.take(100).into_iter();
+        taken.map(|moved| (moved.member.field(), moved.origin.is_some())).collect()
     }
 
     #[test]
     fn only_the_first_and_the_last_socket_of_a_user_count() {
-        let (local, alice) = (Local::default(), member("alice"));
-        let [one, two] = [1, 2].map(|number| SocketKey { gateway: 1, number });
-        let (firsts, lasts) = (Cell::new(0), Cell::new(0));
-        let enter = |socket| local.enter(&alice, socket, || firsts.set(firsts.get() + 1));
-        let leave = |socket| local.leave(&alice, socket, || lasts.set(lasts.get() + 1));
-        [one, two, one].into_iter().for_each(enter);
-        [one, one].into_iter().for_each(leave);
-        assert_eq!((firsts.get(), lasts.get()), (1, 0));
-        leave(two);
-        assert_eq!((firsts.get(), lasts.get()), (1, 1));
-        assert!(local.members().is_empty());
+        let local = Local::default();
+        for number in [1, 2, 1] {
+            local.enter(member("alice"), socket(number));
+        }
+        assert_eq!(moves(&local), [("alice".to_owned(), true)]);
+        for number in [1, 1] {
+            local.leave(&member("Alice"), socket(number), false);
+        }
+        assert_eq!(moves(&local), []);
+        local.leave(&member("alice"), socket(2), false);
+        assert_eq!(moves(&local), [("alice".to_owned(), false)]);
+        assert_eq!(local.counts(), (0, 0, 0));
     }
 
     #[test]
-    fn members_survive_the_trip_through_redis() {
-        let user = User { id: chat_core::UserId(7), name: Username::parse("bob").expect("a name") };
-        for member in [member("Alice.B"), Member::Online(user)] {
-            assert_eq!(Member::decode(&member.encode()), Some(member));
+    fn what_waits_is_bounded_by_the_members_however_often_they_move() {
+        let local = Local::default();
+        for number in 0..1_000 {
+            local.enter(member("alice"), socket(number));
+            local.leave(&member("alice"), socket(number), false);
         }
-        assert_eq!(Member::decode("lobby"), None);
+        assert_eq!(local.counts().2, 1);
+        assert_eq!(moves(&local), []);
+        assert_eq!(local.counts(), (0, 0, 0));
+    }
+
+    #[test]
+    fn who_comes_back_while_held_was_never_gone() {
+        let local = Local::default();
+        local.enter(member("alice"), socket(1));
+        moves(&local);
+        let first = local.leave(&member("alice"), socket(1), true).expect("held");
+        local.enter(member("alice"), socket(2));
+        let second = local.leave(&member("alice"), socket(2), true).expect("held");
+        local.let_go(&member("alice"), first);
+        assert_eq!(moves(&local), []);
+        local.let_go(&member("alice"), second);
+        assert_eq!(moves(&local), [("alice".to_owned(), false)]);
+    }
+
+    #[test]
+    fn after_a_doubt_all_that_differs_is_told_again() {
+        let local = Local::default();
+        local.enter(member("alice"), socket(1));
+        local.enter(member("bob"), socket(2));
+        moves(&local);
+        local.reconcile(vec![member("Bob"), member("carol")]);
+        let mut told = moves(&local);
+        told.sort();
+        assert_eq!(told, [("alice".to_owned(), true), ("carol".to_owned(), false)]);
+        local.leave(&member("bob"), socket(2), false);
+        assert_eq!(local.take(1)[0].member.name().as_str(), "Bob", "as Redis lists him");
     }
 }

@@ -1,27 +1,49 @@
 //! Who is in which room, and who is online at all, over all gateways, by lease in Redis.
 //!
-//! Redis hears only of a user's first socket in a place on this gateway, and of the last. There,
-//! `room:<id>` (and `room:online`) counts for each user the gateways where they are; `gateway:<epoch>` lists what a
-//! gateway has entered; `gateways` holds the end of each gateway's lease. The scripts change all
-//! three at once, so exactly one of them sees a user's first or last and tells the room. Whose
-//! lease ends without a word is cleared by the others.
+//! | file | what it does |
+//! |---|---|
+//! | [`member`] | who is where: names of keys, what is announced |
+//! | [`local`] | the sockets here, and what Redis has been told of them |
+//! | [`registry`], [`scripts`] | tells Redis, keeps the lease, clears the dead |
+//! | [`census`] | reads who is where, for the rosters in `feed` |
 //!
-//! All keys share one hash tag: on Redis Cluster they are in one slot.
+//! Redis hears only of a user's first socket in a place on this gateway, and of the last. There,
+//! `place:<id>` (and `place:online`) counts for each user the gateways where they are, and
+//! `digests` sums up each place; `gateway:<epoch>` lists what a gateway has entered; `gateways`
+//! holds the end of each gateway's lease, `fences` its generation. A script changes all of them at
+//! once and publishes a first or a last; whose lease ends without a word is cleared by the others.
+//! `born` tells Redis from Redis emptied: then each gateway says everything again within one beat,
+//! and for one lease nobody counts as gone because Redis lacks them.
+//!
+//! The promise: whoever was on a gateway that died, hung or lost Redis is gone for the others
+//! within 15 s: [`LEASE`], then one beat of another gateway, then a batch or two. They are told of
+//! again, once, when that gateway is back.
 
+mod census;
 mod local;
+mod member;
+mod registry;
 mod scripts;
 
-use std::{sync::Arc, time::Duration};
-
-use chat_core::{Caller, ConversationId, Fleeting, SocketKey, Topic, User, process::Shutdown};
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::{MissedTickBehavior, interval, sleep},
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use self::local::{Local, Member, Move};
-pub use self::scripts::Registry;
-use crate::whisper::Whisperer;
+use chat_core::{Caller, ConversationId, SocketKey, User, process::Shutdown};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+pub use self::{
+    census::{Census, Listed},
+    member::{Place, field_of_user, user_of_field, weight},
+    registry::Registry,
+};
+use self::{
+    local::{Local, NO_SOCKET},
+    member::Member,
+    registry::{BATCH, Renewed},
+};
 
 /// How long a gateway's word counts. Others notice its death after this and one beat more.
 const LEASE: Duration = Duration::from_secs(9);
@@ -29,8 +51,9 @@ const LEASE: Duration = Duration::from_secs(9);
 /// How often the lease is renewed, and the dead are looked for.
 const BEAT: Duration = Duration::from_secs(2);
 
-/// Every so many beats the users online are compared with what the events said.
-const BEATS_A_COMPARISON: u32 = 5;
+/// Every so many beats, a minute, what Redis lists here is compared with what is here: a failover
+/// may have forgotten the last second without a word.
+const BEATS_A_CHECK: u32 = 30;
 
 /// How long a user may be without a socket before that counts.
 const GRACE: Duration = Duration::from_secs(1);
@@ -39,71 +62,68 @@ const GRACE: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// This gateway's part in presence.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Presence {
     local: Arc<Local>,
-    // Bounded by the sockets here: each has at most one move under way in each of its rooms.
-    moves: UnboundedSender<Move>,
 }
 
-/// What [`Presence`] has not yet told Redis.
-pub struct Moves(UnboundedReceiver<Move>);
-
 impl Presence {
-    /// Nobody is anywhere yet.
-    #[must_use]
-    pub fn new() -> (Self, Moves) {
-        let (moves, receiver) = unbounded_channel();
-        (Self { local: Arc::default(), moves }, Moves(receiver))
-    }
-
     /// A socket enters a room.
     pub fn enter(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
-        self.moves_in(Member::InRoom(conversation, who.clone()), socket);
+        self.local.enter(Member::InRoom(conversation, who.name().clone()), socket);
     }
 
     /// A socket leaves a room.
     pub fn leave(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
-        self.moves_out(Member::InRoom(conversation, who.clone()), socket);
+        self.local.leave(&Member::InRoom(conversation, who.name().clone()), socket, false);
     }
 
     /// A user's socket is there.
     pub fn connect(&self, user: &User, socket: SocketKey) {
-        self.moves_in(Member::Online(user.clone()), socket);
+        self.local.enter(Member::Online(user.clone()), socket);
     }
 
     /// A user's socket is gone. Who comes back within the grace, here or elsewhere, was never
     /// offline: a page that reloads does not flap.
     pub fn disconnect(&self, user: &User, socket: SocketKey, tasks: &Shutdown) {
         let member = Member::Online(user.clone());
-        let (local, moves, tasks) = (Arc::clone(&self.local), self.moves.clone(), tasks.clone());
-        self.local.leave(&member.clone(), socket, move || {
+        if let Some(absence) = self.local.leave(&member, socket, true) {
+            let local = Arc::clone(&self.local);
             tasks.spawn_until_stopped(async move {
                 sleep(GRACE).await;
-                local.if_gone(&member.clone(), || drop(moves.send(Move::Leave(member))));
+                local.let_go(&member, absence);
             });
-        });
+        }
     }
 
-    fn moves_in(&self, member: Member, socket: SocketKey) {
-        let first = || drop(self.moves.send(Move::Enter(member.clone(), socket)));
-        self.local.enter(&member, socket, first);
+    /// Has anybody a socket here in that room?
+    #[must_use]
+    pub fn is_used(&self, conversation: ConversationId) -> bool {
+        self.local.is_used(Place::Room(conversation))
     }
 
-    fn moves_out(&self, member: Member, socket: SocketKey) {
-        self.local.leave(&member, socket, || drop(self.moves.send(Move::Leave(member.clone()))));
+    /// The fields of those who are here: whatever Redis says, they are not gone.
+    #[must_use]
+    pub fn fields(&self, place: Place) -> HashSet<String> {
+        self.local.fields(place)
     }
 
-    /// Keeps the lease and tells Redis what moves, until shutdown; then says farewell.
+    /// One of their sockets here, or one that nobody has.
+    #[must_use]
+    pub fn socket(&self, place: Place, field: &str) -> SocketKey {
+        self.local.socket(place, field).unwrap_or(NO_SOCKET)
+    }
+
+    /// Keeps the lease and tells Redis what moves, until shutdown; then says farewell. Runs
+    /// `trouble` when others may have missed something, or this gateway may.
     pub async fn run(
         self,
-        mut moves: Moves,
         mut registry: Registry,
-        whisperer: Whisperer,
-        compare_online: impl Fn(Vec<User>) + Send + 'static,
+        trouble: impl Fn() + Send + 'static,
         shutdown: Shutdown,
     ) {
         let mut beats = 0_u32;
+        let mut renewed = Instant::now();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -111,19 +131,16 @@ impl Presence {
                 biased;
                 () = shutdown.begun() => break,
                 _ = beat.tick() => {
-                    self.beat(&mut registry, &whisperer).await;
-                    if beats.is_multiple_of(BEATS_A_COMPARISON)
-                        && let Some(online) = registry.online().await
-                    {
-                        compare_online(online);
-                    }
                     beats = beats.wrapping_add(1);
+                    if self.beat(&mut registry, beats, &trouble).await {
+                        renewed = Instant::now();
+                    }
+                    self.measure(renewed);
                 }
-                moved = moves.0.recv() => {
-                    let Some(moved) = moved else { break };
-                    // What Redis does not hear now is made good after the next beat.
-                    if let Some((topic, told)) = registry.record(&moved).await {
-                        whisperer.whisper(topic, told);
+                // One batch at a time: the lease comes first.
+                () = self.local.changed(), if registry.is_in_step() => {
+                    if !registry.record(&self.local.take(BATCH)).await {
+                        beat.reset_immediately();
                     }
                 }
             }
@@ -131,32 +148,34 @@ impl Presence {
         registry.renew(FAREWELL).await;
     }
 
-    async fn beat(&self, registry: &mut Registry, whisperer: &Whisperer) {
-        if registry.renew(LEASE).await {
-            // Unknown there, or out of step: say everything again.
-            for (topic, told) in registry.restate(self.local.members()).await {
-                whisperer.whisper(topic, told);
+    /// Was the lease renewed?
+    async fn beat(&self, registry: &mut Registry, beats: u32, trouble: &impl Fn()) -> bool {
+        let Some(renewed) = registry.renew(LEASE).await else { return false };
+        if renewed != Renewed::Held || beats.is_multiple_of(BEATS_A_CHECK) {
+            let Some(listed) = registry.listed().await else { return true };
+            let differences = self.local.reconcile(listed);
+            if renewed != Renewed::Held {
+                metrics::counter!("switchboard_presence_restatements_total").increment(1);
+                tracing::info!(?renewed, differences, "presence: telling Redis everything again");
+                trouble();
             }
         }
-        for left in registry.clear_the_dead().await {
-            let (topic, told) = tell(&left, None);
-            whisperer.whisper(topic, told);
+        let cleared = registry.clear_the_dead().await;
+        if cleared > 0 {
+            metrics::counter!("switchboard_presence_dead_gateways_total").increment(cleared);
+            tracing::info!(cleared, "presence: cleared gateways whose lease was over");
+            trouble();
         }
+        true
     }
-}
 
-/// What others hear of a first socket (with its key) or a last one.
-fn tell(member: &Member, first: Option<SocketKey>) -> (Topic, Fleeting) {
-    match (member, first) {
-        (Member::InRoom(conversation, who), first) => {
-            let (conversation, name) = (*conversation, who.name().clone());
-            let told = match first {
-                Some(origin) => Fleeting::Entered { conversation, name, origin },
-                None => Fleeting::Left { conversation, name },
-            };
-            (Topic::Conversation(conversation), told)
-        }
-        (Member::Online(user), Some(_)) => (Topic::Online, Fleeting::Online(user.clone())),
-        (Member::Online(user), None) => (Topic::Online, Fleeting::Offline(user.clone())),
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand")]
+    fn measure(&self, renewed: Instant) {
+        let (in_rooms, online, waiting) = self.local.counts();
+        metrics::gauge!("switchboard_presence_lease_age_seconds")
+            .set(renewed.elapsed().as_secs_f64());
+        metrics::gauge!("switchboard_presence_members", "kind" => "room").set(in_rooms as f64);
+        metrics::gauge!("switchboard_presence_members", "kind" => "online").set(online as f64);
+        metrics::gauge!("switchboard_presence_moves_waiting").set(waiting as f64);
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn admit(
     mount: Mount,
     socket: SocketRef,
     auth: Result<Value, String>,
-    stranger: Stranger,
+    (namespace, stranger): (&'static str, Stranger),
 ) -> Result<(), Refusal> {
     if mount.shutdown.is_begun() {
         return Err(Refusal("this replica stops, try another".to_owned()));
@@ -56,19 +56,25 @@ pub(super) async fn admit(
     let Some(place) = mount.connections.place() else {
         return Err(Refusal("this replica is full, try another".to_owned()));
     };
-    let sink = Arc::new(SocketSink::new(socket.clone(), &mount));
+    let sink = Arc::new(SocketSink::new(socket.clone(), namespace, &mount));
+    let Some(turn) = mount.connections.turn().await else {
+        // A refusal is final for official clients; a lost connection makes them come again.
+        sink.cut();
+        return Err(Refusal("this replica is busy, try again".to_owned()));
+    };
     let entered = enter(&mount, &socket, &sink, &auth, stranger).await;
-    let (client, bound, sides) = entered.map_err(|error| {
+    let (bound, sides) = entered.map_err(|error| {
         if error.code().is_transient() {
             // A refusal is final for official clients; a lost connection makes them come again.
             sink.cut();
         }
         Refusal::from(error)
     })?;
-    let inbox = listen(&mount, &socket);
+    drop(turn);
+    let inbox = listen(&mount, &socket, &sink);
     let (begin, begun) = oneshot::channel();
     socket.extensions.insert(Begin(Arc::new(Mutex::new(Some(begin)))));
-    let seat = Seat { socket, sink, client, sides, inbox, begun, _bound: bound, _place: place };
+    let seat = Seat { sink, sides, inbox, begun, _bound: bound, _place: place };
     mount.shutdown.spawn(seat.live());
     Ok(())
 }
@@ -89,7 +95,7 @@ async fn enter(
     sink: &Arc<SocketSink>,
     auth: &Result<Value, String>,
     stranger: Stranger,
-) -> Result<(Client, Option<Follow>, Vec<Side>), ChatError> {
+) -> Result<(Option<Follow>, Vec<Side>), ChatError> {
     let session = match session(mount, socket, auth).await {
         Err(error) if stranger == Stranger::ToldInside && error.code().http() == 401 => None,
         session => session?,
@@ -107,24 +113,30 @@ async fn enter(
     let bound = session.as_ref().map(bind);
     let client = Client { key, session, sink, ports: mount.ports.clone() };
     let sides = task::open(mount, &client).await?;
-    Ok((client, bound, sides))
+    Ok((bound, sides))
 }
 
 /// Puts the handlers in place.
-fn listen(mount: &Mount, socket: &SocketRef) -> Inbox {
+fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>) -> Inbox {
     let (outbox, inbox) = super::inbox::pair();
     let gone = inbox.gone.clone();
     let event_max = mount.ports.limits.event_max();
-    socket.on_fallback(
-        move |socket: SocketRef, Event(event): Event, packet: Packet, ack: AckSender| {
-            // Runs in the read loop, in the order in which the events came.
-            let text = (packet.text.len() <= event_max).then_some(packet.text);
-            outbox.put(&socket, Delivery { event, text, ack, wants_ack: packet.wants_ack });
-            async {}
-        },
-    );
+    // The socket owns its handlers and the sink owns the socket: not both ways.
+    let sink = Arc::downgrade(sink);
+    let leaving = sink.clone();
+    socket.on_fallback(move |Event(event): Event, packet: Packet, ack: AckSender| {
+        // Runs in the read loop, in the order in which the events came.
+        let text = (packet.text.len() <= event_max).then_some(packet.text);
+        if let Some(sink) = sink.upgrade() {
+            outbox.put(&sink, Delivery { event, text, ack, ack_id: packet.ack_id });
+        }
+        async {}
+    });
     socket.on_disconnect(move || {
         gone.cancel();
+        if let Some(sink) = leaving.upgrade() {
+            sink.gone();
+        }
         async {}
     });
     inbox

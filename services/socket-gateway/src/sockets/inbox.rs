@@ -2,26 +2,21 @@
 //! here the handler only puts the event into the queue.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chat_core::{ChatError, Code};
 use serde_json::Value;
 use socketioxide::{
-    adapter::LocalAdapter,
-    extract::{AckSender, SocketRef},
-    handler::FromMessageParts,
-    socket::Socket,
+    adapter::LocalAdapter, extract::AckSender, handler::FromMessageParts, socket::Socket,
 };
 use socketioxide_core::Str;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::task::reply;
+use super::sink::SocketSink;
 
 /// Events of one socket that may wait.
 const EVENTS: usize = 2_048;
@@ -35,10 +30,15 @@ pub(super) struct Delivery {
     /// `["event", payload]`, or `None` where that is too large to be read.
     pub text: Option<Str>,
     pub ack: AckSender,
-    pub wants_ack: bool,
+    /// The number that the client gave its acknowledgement, if it asked for one.
+    pub ack_id: Option<i64>,
 }
 
 impl Delivery {
+    fn size(&self) -> usize {
+        self.text.as_ref().map_or(0, |text| text.len())
+    }
+
     /// The payload; `null` where there is none.
     pub(super) fn payload(&self) -> Result<Value, ChatError> {
         let Some(text) = &self.text else {
@@ -54,7 +54,7 @@ impl Delivery {
 /// The packet itself, which the library's own extractors would parse at once.
 pub(super) struct Packet {
     pub text: Str,
-    pub wants_ack: bool,
+    pub ack_id: Option<i64>,
 }
 
 impl FromMessageParts<LocalAdapter> for Packet {
@@ -66,64 +66,96 @@ impl FromMessageParts<LocalAdapter> for Packet {
         ack: &Option<i64>,
     ) -> Result<Self, Infallible> {
         let text = packet.as_str().cloned().unwrap_or_default();
-        Ok(Self { text, wants_ack: ack.is_some() })
+        Ok(Self { text, ack_id: *ack })
+    }
+}
+
+/// What waits. An idle socket keeps nothing: a channel would keep room for 32 events.
+#[derive(Default)]
+struct Waiting {
+    events: VecDeque<Delivery>,
+    bytes: usize,
+}
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    news: Notify,
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The handler's end.
 #[derive(Clone)]
-pub(super) struct Outbox {
-    queue: Sender<(Delivery, usize)>,
-    bytes: Arc<AtomicUsize>,
-}
+pub(super) struct Outbox(Arc<Queue>);
 
 /// The task's end.
 pub(super) struct Inbox {
-    queue: Receiver<(Delivery, usize)>,
-    bytes: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
     /// The socket is gone.
     pub gone: CancellationToken,
 }
 
 pub(super) fn pair() -> (Outbox, Inbox) {
-    let (sender, receiver) = channel(EVENTS);
-    let bytes = Arc::new(AtomicUsize::new(0));
-    (
-        Outbox { queue: sender, bytes: Arc::clone(&bytes) },
-        Inbox { queue: receiver, bytes, gone: CancellationToken::new() },
-    )
+    let queue = Arc::new(Queue { waiting: Mutex::default(), news: Notify::new() });
+    (Outbox(Arc::clone(&queue)), Inbox { queue, gone: CancellationToken::new() })
 }
 
 impl Outbox {
     /// Puts an event into the queue, or tells the socket at once that it floods.
-    pub(super) fn put(&self, socket: &SocketRef, delivery: Delivery) {
-        let size = delivery.text.as_ref().map_or(0, |text| text.len());
+    pub(super) fn put(&self, sink: &SocketSink, delivery: Delivery) {
         metrics::counter!("switchboard_events_in_total").increment(1);
-        let waiting = self.bytes.fetch_add(size, Ordering::Relaxed);
-        let refused = if waiting > 0 && waiting + size > BYTES {
-            Some(delivery)
-        } else {
-            self.queue.try_send((delivery, size)).err().map(|error| error.into_inner().0)
-        };
-        if let Some(delivery) = refused {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
+        if let Err(refused) = self.try_put(delivery) {
             metrics::counter!("switchboard_events_refused_total").increment(1);
             let error = ChatError::new(Code::RateLimited, "too many events at once, slow down");
-            let _ = reply(socket, delivery, Err(error));
+            sink.reply(refused, Err(error));
         }
+    }
+
+    fn try_put(&self, delivery: Delivery) -> Result<(), Delivery> {
+        let mut waiting = self.0.waiting();
+        let is_too_long = waiting.bytes > 0 && waiting.bytes + delivery.size() > BYTES;
+        if is_too_long || waiting.events.len() == EVENTS {
+            return Err(delivery);
+        }
+        waiting.bytes += delivery.size();
+        waiting.events.push_back(delivery);
+        drop(waiting);
+        self.0.news.notify_one();
+        Ok(())
     }
 }
 
 impl Inbox {
     /// The next event. What came before the socket was gone still counts; then `None`.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
-        let next = tokio::select! {
-            biased;
-            next = self.queue.recv() => next,
-            () = self.gone.cancelled() => None,
+        loop {
+            let is_gone = self.gone.is_cancelled();
+            if let Some(next) = self.take() {
+                return Some(next);
+            }
+            if is_gone {
+                return None;
+            }
+            tokio::select! { () = self.queue.news.notified() => {}, () = self.gone.cancelled() => {} }
+        }
+    }
+
+    /// How many events wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.waiting().events.len()
+    }
+
+    fn take(&self) -> Option<Delivery> {
+        let mut waiting = self.queue.waiting();
+        let Some(next) = waiting.events.pop_front() else {
+            waiting.events = VecDeque::new();
+            return None;
         };
-        let (delivery, size) = next?;
-        self.bytes.fetch_sub(size, Ordering::Relaxed);
-        Some(delivery)
+        waiting.bytes -= next.size();
+        Some(next)
     }
 }

@@ -114,7 +114,7 @@ fn settings(path: &'static str) -> SocketIoBuilder {
         .max_payload(FRAME_MAX as u64)
         .ws_max_message_size(FRAME_MAX)
         .ws_max_frame_size(FRAME_MAX)
-        .ws_read_buffer_size(4 * 1024)
+        .ws_read_buffer_size(1024)
         .max_buffer_size(QUEUE)
         .connect_timeout(Duration::from_secs(15))
         .with_parser(parser)
@@ -131,7 +131,7 @@ fn open(io: &SocketIo, namespace: &'static str, mount: Mount, stranger: Stranger
         move |socket: SocketRef, TryData(auth): TryData<Value>| {
             let mount = mount.clone();
             let auth = auth.map_err(|cause| cause.to_string());
-            async move { handshake::admit(mount, socket, auth, stranger).await }
+            async move { handshake::admit(mount, socket, auth, (namespace, stranger)).await }
         }
     };
     let begin = move |socket: SocketRef| {

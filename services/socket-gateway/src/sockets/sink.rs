@@ -1,19 +1,30 @@
 //! Hop 10 of 10, last step: finished frames go out to one socket. From `dialects/…/render.rs`.
+//!
+//! A socket on a websocket writes through its connection's own queue ([`crate::outbound`]): a
+//! frame is encoded once for all who get it. A socket that polls is served by the Socket.IO
+//! library; when it goes over to a websocket, so do its frames, in order.
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use chat_core::{CloseReason, Frame, Sink, process::Shutdown};
+use async_trait::async_trait;
+use bytes::Bytes;
+use chat_core::{ChatError, CloseReason, Frame, Sink, process::Shutdown};
+use serde_json::{Value, json, value::to_raw_value};
 use socketioxide::{SendError, SocketError, TransportType, extract::SocketRef};
 use tokio::time::sleep;
 
-use super::Mount;
-use crate::connections::{Connections, KillSwitch};
+use super::{Mount, inbox::Delivery, task::shown};
+use crate::{
+    backlog::{Backlog, header},
+    connections::{Connections, KillSwitch},
+    outbound::{Outbound, frame},
+};
 
 /// How long a client may take to go by itself once told.
 const GO: Duration = Duration::from_secs(2);
@@ -21,55 +32,81 @@ const GO: Duration = Duration::from_secs(2);
 /// Frames that may wait until the client has heard that it is in.
 const HELD: usize = 1_024;
 
+/// What a socket sends last on the library's way out. It never reaches the client.
+const MARKER: &str = "switchboard:crossing";
+
+/// The websocket's own queue, and the marker with which this socket came over to it.
+struct Direct {
+    outbound: Arc<Outbound>,
+    marker: Bytes,
+}
+
 /// What waits until the client has heard that it is in.
 #[derive(Default)]
 struct Held {
     frames: Vec<Frame>,
+    bytes: usize,
     close: Option<CloseReason>,
 }
 
 /// The way to one Socket.IO socket.
 pub(super) struct SocketSink {
     socket: SocketRef,
+    namespace: &'static str,
     connections: Arc<Connections>,
+    direct: OnceLock<Direct>,
+    /// The switch of the websocket that carries this socket, once one does.
+    websocket: OnceLock<KillSwitch>,
+    /// What waits for the next poll, until then.
+    polled: Option<Arc<Backlog>>,
+    queue_bytes: usize,
     shutdown: Shutdown,
-    is_open: AtomicBool,
     held: Mutex<Option<Held>>,
     is_closing: AtomicBool,
 }
 
+#[async_trait]
 impl Sink for SocketSink {
     fn deliver(&self, frame: &Frame) {
-        if !self.is_open.load(Ordering::Acquire)
-            && let Some(held) = &mut *self.held()
-        {
-            if held.frames.len() < HELD {
-                held.frames.push(frame.clone());
-            } else {
-                held.close = Some(CloseReason::SlowReader);
-            }
-            return;
+        if let Some(direct) = self.direct.get() {
+            return self.push(direct, self.encode(frame), frame.fleeting);
         }
-        self.emit(frame);
+        let mut held = self.held();
+        match &mut *held {
+            Some(held) => held.put(frame, self.queue_bytes),
+            None => self.emit(frame),
+        }
+    }
+
+    async fn has_room(&self) {
+        self.backlog().falls_to(self.queue_bytes / 2).await;
     }
 
     fn close(&self, reason: CloseReason) {
-        if !self.is_open.load(Ordering::Acquire)
+        if self.direct.get().is_none()
             && let Some(held) = &mut *self.held()
         {
             held.close = Some(reason);
             return;
         }
+        self.close_now(reason);
+    }
+}
+
+impl SocketSink {
+    fn close_now(&self, reason: CloseReason) {
         if self.is_closing.swap(true, Ordering::Relaxed) {
             return;
         }
         let reason_name = reason.as_str();
         metrics::counter!("switchboard_closed_total", "reason" => reason_name).increment(1);
-        let switch = self.switch();
+        let switch = self.switch().cloned();
         match reason {
-            // Cutting the transport makes official clients come back by themselves.
-            CloseReason::SlowReader | CloseReason::Draining if switch.is_some() => {}
-            _ => drop(self.socket.clone().disconnect()),
+            // A lost transport makes official clients come back by themselves.
+            CloseReason::SlowReader | CloseReason::Draining => {
+                self.polled.iter().for_each(|polled| polled.end());
+            }
+            CloseReason::SessionEnded => drop(self.socket.clone().disconnect()),
         }
         let Some(switch) = switch else { return };
         match reason {
@@ -82,16 +119,20 @@ impl Sink for SocketSink {
             CloseReason::SlowReader | CloseReason::Draining => switch.kill(),
         }
     }
-}
 
-impl SocketSink {
     /// Holds everything until [`Self::release`].
-    pub(super) fn new(socket: SocketRef, mount: &Mount) -> Self {
+    pub(super) fn new(socket: SocketRef, namespace: &'static str, mount: &Mount) -> Self {
+        let is_polling = socket.transport_type() == TransportType::Polling;
+        let polled = is_polling.then(|| mount.connections.polled(&socket.id.to_string()));
         Self {
             socket,
+            namespace,
+            direct: OnceLock::new(),
             connections: Arc::clone(&mount.connections),
+            websocket: OnceLock::new(),
+            polled,
+            queue_bytes: mount.ports.queue_bytes,
             shutdown: mount.shutdown.clone(),
-            is_open: AtomicBool::new(false),
             held: Mutex::new(Some(Held::default())),
             is_closing: AtomicBool::new(false),
         }
@@ -105,13 +146,20 @@ impl SocketSink {
     pub(super) fn release(&self) {
         let close = {
             let mut held = self.held();
-            let Held { frames, close } = held.take().unwrap_or_default();
-            frames.iter().for_each(|frame| self.emit(frame));
-            self.is_open.store(true, Ordering::Release);
+            let Held { frames, close, .. } = held.take().unwrap_or_default();
+            let direct = self.cross();
+            for frame in &frames {
+                match &direct {
+                    Some(direct) => self.push(direct, self.encode(frame), frame.fleeting),
+                    None => self.emit_by_library(frame),
+                }
+            }
+            // Only now: who sees it goes ahead without the lock.
+            direct.map(|direct| self.direct.set(direct));
             close
         };
         if let Some(reason) = close {
-            self.close(reason);
+            self.close_now(reason);
         }
     }
 
@@ -122,29 +170,174 @@ impl SocketSink {
         }
     }
 
+    /// The socket is gone: nothing waits any more.
+    pub(super) fn gone(&self) {
+        self.polled.iter().for_each(|polled| polled.clear());
+    }
+
+    /// Waits until everything has been written.
+    pub(super) async fn has_written(&self) {
+        self.backlog().falls_to(0).await;
+    }
+
+    /// Waits until this socket is told to go.
+    pub(super) async fn told_to_go(&self) {
+        self.shutdown.begun().await;
+        if let Some(switch) = self.switch() {
+            switch.told_to_go().cancelled().await;
+        }
+    }
+
+    /// Acknowledges, where the client asked for it; otherwise sends a refusal as an `error` event.
+    pub(super) fn reply(&self, delivery: Delivery, answer: chat_core::Result<Value>) {
+        let Delivery { event, ack, ack_id, .. } = delivery;
+        let body = match (answer, ack_id) {
+            (Ok(body), _) => body,
+            (Err(error), Some(_)) => json!({
+                "success": false, "error": error.message(), "code": error.code().as_str(),
+            }),
+            (Err(error), None) => return self.deliver(&refusal(&event, &error)),
+        };
+        let Some(id) = ack_id else { return };
+        // A value of ours always serialises.
+        let Ok(body) = to_raw_value(&body) else { return };
+        let _lock = self.held();
+        if let Some(direct) = self.direct_now() {
+            return self.push(direct, frame::ack(self.namespace, id, body.get()), false);
+        }
+        let text = "43[]".len() + self.prefix() + id.to_string().len() + body.get().len();
+        self.send(text, false, || ack.send(&*body));
+    }
+
+    /// Comes over to the websocket's own queue, once there is one. Runs under the lock.
+    fn cross(&self) -> Option<Direct> {
+        let outbound = Arc::clone(self.switch()?.outbound()?);
+        let number = self.connections.number();
+        let marker = frame::event(self.namespace, MARKER, &number.to_string());
+        outbound.cross(marker.clone());
+        let sent = self.socket.emit(MARKER, &number);
+        self.sent(Some(sent), false);
+        Some(Direct { outbound, marker })
+    }
+
+    /// The websocket's own queue, if there is one by now. Runs under the lock.
+    fn direct_now(&self) -> Option<&Direct> {
+        if self.direct.get().is_none() {
+            let _ = self.direct.set(self.cross()?);
+        }
+        self.direct.get()
+    }
+
+    fn encode(&self, frame: &Frame) -> Bytes {
+        frame.on(self.namespace, |frame| frame::event(self.namespace, frame.name, frame.body.get()))
+    }
+
+    /// Hands a finished frame over, if there is room.
+    fn push(&self, direct: &Direct, bytes: Bytes, fleeting: bool) {
+        let has_room = direct.outbound.backlog().put(bytes.len(), self.most(fleeting));
+        if has_room {
+            direct.outbound.push(Some(&direct.marker), bytes);
+        }
+        self.sent(has_room.then_some(Ok(())), fleeting);
+    }
+
+    /// Runs under the lock.
     fn emit(&self, frame: &Frame) {
-        match self.socket.emit(frame.name, &*frame.body) {
-            Ok(()) => metrics::counter!("switchboard_frames_out_total").increment(1),
-            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
-                if frame.fleeting {
+        match self.direct_now() {
+            Some(direct) => self.push(direct, self.encode(frame), frame.fleeting),
+            None => self.emit_by_library(frame),
+        }
+    }
+
+    fn emit_by_library(&self, frame: &Frame) {
+        let text = r#"42["",]"#.len() + self.prefix() + frame.name.len() + frame.body.get().len();
+        self.send(text, frame.fleeting, || self.socket.emit(frame.name, &*frame.body));
+    }
+
+    /// What the namespace takes in a packet.
+    fn prefix(&self) -> usize {
+        match self.namespace {
+            "/" => 0,
+            named => named.len() + ",".len(),
+        }
+    }
+
+    /// How many bytes may wait after a frame that must arrive, or that may be missed.
+    const fn most(&self, fleeting: bool) -> usize {
+        if fleeting { self.queue_bytes / 2 } else { self.queue_bytes }
+    }
+
+    /// Sends a packet that is so long as a text by the library, if there is room.
+    fn send(&self, text: usize, fleeting: bool, send: impl FnOnce() -> Result<(), SendError>) {
+        let bytes = text + header(text);
+        let (backlog, most) = (self.backlog(), self.most(fleeting));
+        // Counted in first, or it might be counted out before.
+        let sent = backlog.put(bytes, most).then(|| send().inspect_err(|_| backlog.written(bytes)));
+        self.sent(sent, fleeting);
+    }
+
+    /// What became of a packet; `None`: there was no room. One that may be missed is, and for
+    /// another the socket is closed: it comes back and catches up.
+    fn sent(&self, sent: Option<Result<(), SendError>>, fleeting: bool) {
+        match sent {
+            Some(Ok(())) => metrics::counter!("switchboard_frames_out_total").increment(1),
+            None | Some(Err(SendError::Socket(SocketError::InternalChannelFull))) => {
+                if fleeting {
                     metrics::counter!("switchboard_fleeting_dropped_total").increment(1);
-                } else if self.is_open.load(Ordering::Acquire) {
-                    self.close(CloseReason::SlowReader);
+                } else {
+                    self.close_now(CloseReason::SlowReader);
                 }
             }
             // It is gone already; its task will notice.
-            Err(SendError::Socket(SocketError::Closed)) => {}
-            Err(SendError::Serialize(cause)) => {
-                tracing::error!(event = frame.name, %cause, "a frame could not be encoded");
+            Some(Err(SendError::Socket(SocketError::Closed))) => {}
+            Some(Err(SendError::Serialize(cause))) => {
+                tracing::error!(%cause, "a packet could not be encoded");
             }
         }
     }
+
+    fn backlog(&self) -> &Backlog {
+        static NOBODY: OnceLock<Backlog> = OnceLock::new();
+        let carried = self.switch().map(KillSwitch::backlog).or(self.polled.as_deref());
+        carried.unwrap_or_else(|| NOBODY.get_or_init(Backlog::default))
+    }
+
     /// The switch of the websocket that carries this socket; polling has none.
-    fn switch(&self) -> Option<KillSwitch> {
+    fn switch(&self) -> Option<&KillSwitch> {
+        if let Some(known) = self.websocket.get() {
+            return Some(known);
+        }
         if self.socket.transport_type() == TransportType::Polling {
             return None;
         }
         let upgraded = self.connections.of_upgraded(&self.socket.id.to_string());
-        upgraded.or_else(|| self.socket.req_parts().extensions.get().cloned())
+        let switch = upgraded.or_else(|| self.socket.req_parts().extensions.get().cloned())?;
+        Some(self.websocket.get_or_init(|| switch))
     }
+}
+
+impl Held {
+    fn put(&mut self, frame: &Frame, most: usize) {
+        let bytes = frame.body.get().len();
+        if self.frames.len() < HELD && (self.bytes == 0 || self.bytes + bytes <= most) {
+            self.bytes += bytes;
+            self.frames.push(frame.clone());
+        } else {
+            self.close = Some(CloseReason::SlowReader);
+        }
+    }
+}
+
+impl Drop for SocketSink {
+    fn drop(&mut self) {
+        if self.polled.take().is_some() {
+            self.connections.forget_polled(&self.socket.id.to_string());
+        }
+    }
+}
+
+/// An `error` event.
+fn refusal(event: &str, error: &ChatError) -> Frame {
+    let (event, code) = (shown(event), error.code().as_str());
+    Frame::new("error", &json!({"event": event, "code": code, "error": error.message()}))
 }

@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chat_core::{ChatError, CloseReason, Code, Follow, Result};
+use chat_core::{ChatError, CloseReason, Code, Follow, Result, Sink};
 use dialects::socket::{Client, Conversing, Leg};
 use futures_util::future::join_all;
-use serde_json::{Value, json};
-use socketioxide::{SendError, extract::SocketRef};
+use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::timeout,
@@ -24,14 +23,15 @@ const NAME_MAX: usize = 64;
 /// How long the client may take to hear that it is in.
 const BEGIN: Duration = Duration::from_secs(15);
 
+/// How long a client that was told to go may take to read the last answers.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// A protocol's side of a socket, beside the leg that knows its events.
 pub(super) type Side = (Arc<dyn Leg>, Box<dyn Conversing>);
 
 /// All that a socket's task needs.
 pub(super) struct Seat {
-    pub socket: SocketRef,
     pub sink: Arc<SocketSink>,
-    pub client: Client,
     pub sides: Vec<Side>,
     pub inbox: Inbox,
     pub begun: oneshot::Receiver<()>,
@@ -44,24 +44,47 @@ impl Seat {
     pub(super) async fn live(mut self) {
         if matches!(timeout(BEGIN, &mut self.begun).await, Ok(Ok(()))) {
             self.sink.release();
-            while let Some(delivery) = self.inbox.next().await {
-                self.handle(delivery).await;
-            }
+            self.serve().await;
         }
         for (_, side) in &mut self.sides {
             side.close().await;
         }
     }
 
-    /// Handles one event. A socket that can't take its answer is closed: it would wait for ever.
+    /// Handles events until the socket is gone, or is told to go: then what has come in is still
+    /// handled and acknowledged.
+    async fn serve(&mut self) {
+        let sink = Arc::clone(&self.sink);
+        let mut told_to_go = std::pin::pin!(sink.told_to_go());
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                () = &mut told_to_go => break,
+                delivery = self.inbox.next() => delivery,
+            };
+            match delivery {
+                Some(delivery) => self.handle(delivery).await,
+                None => return,
+            }
+        }
+        for _ in 0..self.inbox.len() {
+            let Some(delivery) = self.inbox.next().await else { return };
+            self.handle(delivery).await;
+        }
+        // What its writer still has goes out first.
+        let _ = timeout(FAREWELL, sink.has_written()).await;
+        sink.close(CloseReason::Draining);
+    }
+
+    /// Handles one event, once there is room for its answer: who asks for more than it reads is
+    /// only slowed down.
     async fn handle(&mut self, delivery: Delivery) {
+        self.sink.has_room().await;
         let answer = ask(&mut self.sides, &delivery).await;
         if let Err(error) = &answer {
             tracing::info!(event = shown(&delivery.event), code = %error.code(), "refused an event");
         }
-        if reply(&self.socket, delivery, answer).is_err() && self.socket.connected() {
-            self.client.sink.close(CloseReason::SlowReader);
-        }
+        self.sink.reply(delivery, answer);
     }
 }
 
@@ -83,24 +106,6 @@ async fn ask(sides: &mut [Side], delivery: &Delivery) -> Result<Value> {
 }
 
 /// As much of an event's name as is worth telling.
-fn shown(event: &str) -> &str {
+pub(super) fn shown(event: &str) -> &str {
     event.char_indices().nth(NAME_MAX).map_or(event, |(end, _)| &event[..end])
-}
-
-/// Acknowledges, where the client asked for it; otherwise sends a refusal as an `error` event.
-pub(super) fn reply(
-    socket: &SocketRef,
-    delivery: Delivery,
-    answer: Result<Value>,
-) -> std::result::Result<(), SendError> {
-    match answer {
-        Ok(body) => delivery.ack.send(&body),
-        Err(error) if delivery.wants_ack => delivery.ack.send(&json!({
-            "success": false, "error": error.message(), "code": error.code().as_str(),
-        })),
-        Err(error) => {
-            let (event, code) = (shown(&delivery.event), error.code().as_str());
-            socket.emit("error", &json!({"event": event, "code": code, "error": error.message()}))
-        }
-    }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde_json::Value;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Ears, Packet, SocketIo};
+use super::{Ears, Listener, Packet, SocketIo};
 use crate::{
     mailbox::{Mailbox, PATIENCE},
     wire::{Refused, Wire},
@@ -23,6 +23,7 @@ pub struct Knock {
     query: String,
     name: String,
     answers_pings: bool,
+    listener: Option<Listener>,
 }
 
 impl Knock {
@@ -36,6 +37,7 @@ impl Knock {
             query: String::new(),
             name: "the client".to_owned(),
             answers_pings: true,
+            listener: None,
         }
     }
 
@@ -101,6 +103,13 @@ impl Knock {
         self
     }
 
+    /// Hands the raw text of every event to this and keeps none: for thousands of clients.
+    #[must_use]
+    pub fn listens(mut self, hear: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Listener(Arc::new(hear)));
+        self
+    }
+
     /// Connects.
     pub async fn enters(self) -> Result<SocketIo, Refused> {
         let Self { url, path, query, .. } = &self;
@@ -110,6 +119,7 @@ impl Knock {
             mailbox: Mailbox::new(&self.name),
             hello: Packet::Connect(self.namespace.clone(), self.auth),
             answers_pings: self.answers_pings,
+            listener: self.listener,
             connected: Mutex::new(Some(settle)),
             pending: Mutex::default(),
             acks: Mutex::default(),

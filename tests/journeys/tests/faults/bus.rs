@@ -5,23 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use harness::{Arena, granted};
 use local_stack::Part;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::{texts, two_in_a_room};
+use crate::{readiness_turns, texts, two_in_a_room};
 
 fn redis(arena: &Arena) -> Result<&Part> {
     arena.stack.parts().find(|part| part.name() == "redis").context("a private Redis")
-}
-
-/// Waits until a gateway is ready, or is not.
-async fn readiness_turns(arena: &Arena, gateway: usize, ready: bool) -> Result<()> {
-    let url = format!("{}/readyz", arena.stack.urls().gateway_admin(gateway));
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while reqwest::get(&url).await?.status().is_success() != ready {
-        anyhow::ensure!(Instant::now() < deadline, "readiness never became {ready}");
-        sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,5 +72,37 @@ async fn people_can_join_and_talk_while_redis_is_away() -> Result<()> {
     alice.says(&room, "still here").await?;
     // No bus: the comparison of heads brings it.
     bob.reads("still here").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_hangs_for_four_seconds_loses_and_repeats_nothing() -> Result<()> {
+    let arena = Arena::own(Arena::options_with_own_servers("redis-hangs")?).await?;
+    let (alice, bob, room) = two_in_a_room(&arena).await?;
+    let mut acks = Vec::new();
+    let mut say = async |count: usize| {
+        for _ in 0..count {
+            let text = format!("m{}", acks.len());
+            acks.push(alice.emit_with_ack("chat message", alice.line(&room, &text)));
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    say(20).await;
+    redis(&arena)?.pause()?;
+    say(200).await;
+    redis(&arena)?.resume()?;
+    say(20).await;
+    for ack in acks {
+        granted(ack.answer().await?)?;
+    }
+    alice.says(&room, "last").await?;
+    bob.reads("last").await?;
+    alice.reads("last").await?;
+    let mut expected: Vec<_> = (0..240).map(|n| format!("m{n}")).collect();
+    expected.push("last".to_owned());
+    assert_eq!(texts(&bob), expected);
+    assert_eq!(texts(&alice), expected);
+    readiness_turns(&arena, 1, true).await?;
+    readiness_turns(&arena, 2, true).await?;
     Ok(())
 }

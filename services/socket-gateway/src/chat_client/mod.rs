@@ -1,109 +1,109 @@
 //! Hop 2 of 10: the port `Chat`, over gRPC. From `dialects/<protocol>/socket.rs`; next `proto/`.
 //!
-//! Every call has a deadline. What changes nothing when it happens twice is tried again while
-//! message-api is away, as long as the deadline allows; a post only if it carries a key.
+//! Every call has a deadline. What changes nothing when it happens twice goes to another replica of
+//! message-api when one is away; the rest only if the first surely never began it. A post may
+//! happen twice if it carries a key.
 
-use std::{future::Future, time::Duration};
+mod fate;
+mod replica;
+mod replicas;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
 
 use async_trait::async_trait;
 use chat_core::{
-    Caller, Change, Chat, Code, Conversation, ConversationId, Credential, Login, Message,
-    MessageId, MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User,
-    Username,
+    Caller, Change, Chat, Conversation, ConversationId, Credential, Login, Message, MessageId,
+    MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
     model::{ConversationPage, History, NewMessage, Peer, Span, UserPage},
-    process::Backoff,
+    process::Shutdown,
 };
 use secrecy::{ExposeSecret, SecretString};
 use switchboard_proto::{
     AUTHORIZATION,
     convert::{instant, required, timestamp},
-    status::to_error,
     v1::{self, chat_service_client::ChatServiceClient},
 };
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout_at};
 use tonic::{
     Request, Response, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::Channel,
 };
 
-/// Most time that one ask may take, retries included.
-const DEADLINE: Duration = Duration::from_secs(5);
+use self::replicas::{Replicas, Twice};
 
 /// Largest answer: a page of the longest texts.
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
 
 /// Adds the service token to each call.
-#[derive(Clone)]
-struct ServiceToken(MetadataValue<Ascii>);
+#[derive(Clone, Debug)]
+struct Token(MetadataValue<Ascii>);
 
-impl Interceptor for ServiceToken {
+impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert(AUTHORIZATION, self.0.clone());
         Ok(request)
     }
 }
 
-type Client = ChatServiceClient<InterceptedService<Channel, ServiceToken>>;
+type Client = ChatServiceClient<InterceptedService<Channel, Token>>;
+
+fn client(channel: Channel, token: Token) -> Client {
+    ChatServiceClient::with_interceptor(channel, token).max_decoding_message_size(ANSWER_MAX)
+}
 
 /// message-api, as the gateway sees it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ChatClient {
-    client: Client,
+    replicas: Replicas,
 }
 
 impl ChatClient {
-    /// Connects when first used, and again whenever the connection is lost. The error is one
+    /// Connects when first used, and again whenever a connection is lost. The error is one
     /// sentence that names the setting.
-    pub fn new(url: &str, token: &SecretString) -> std::result::Result<Self, String> {
-        let channel = Endpoint::from_shared(url.to_owned())
-            .map_err(|e| format!("MESSAGE_API_GRPC_URL: {e}"))?
-            .connect_timeout(Duration::from_secs(2))
-            .timeout(DEADLINE)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(5))
-            .keep_alive_timeout(Duration::from_secs(3))
-            .keep_alive_while_idle(true)
-            .connect_lazy();
+    pub fn new(
+        urls: &[String],
+        token: &SecretString,
+        tasks: &Shutdown,
+    ) -> std::result::Result<Self, String> {
+        let urls = urls.iter().map(|url| parse(url)).collect::<std::result::Result<_, _>>()?;
         let bearer = format!("Bearer {}", token.expose_secret())
             .parse()
             .map_err(|_| "SERVICE_TOKEN must be printable ASCII".to_owned())?;
-        let client = ChatServiceClient::with_interceptor(channel, ServiceToken(bearer));
-        Ok(Self { client: client.max_decoding_message_size(ANSWER_MAX) })
+        Ok(Self { replicas: Replicas::find(urls, Token(bearer), tasks) })
     }
 
-    /// One call, one try.
-    async fn once<A, F>(&self, call: impl FnOnce(Client) -> F) -> Result<A>
+    /// How many replicas are known, and how many of them serve.
+    #[must_use]
+    pub fn replicas(&self) -> (usize, usize) {
+        self.replicas.count()
+    }
+
+    /// A call that must not happen twice.
+    async fn once<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let outcome = timeout_at(Instant::now() + DEADLINE, call(self.client.clone())).await;
-        let answer = outcome.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
-        answer.map(Response::into_inner).map_err(|status| to_error(&status))
+        self.replicas.call(Twice::Never, call).await
     }
 
-    /// One call, tried again while message-api is away.
+    /// A call that changes nothing when it happens twice.
     async fn repeated<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let deadline = Instant::now() + DEADLINE;
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(800));
-        loop {
-            let status = match timeout_at(deadline, call(self.client.clone())).await {
-                Ok(Ok(answer)) => return Ok(answer.into_inner()),
-                Ok(Err(status)) => status,
-                Err(_) => Status::deadline_exceeded("no answer"),
-            };
-            let (error, delay) = (to_error(&status), backoff.next_delay());
-            if error.code() != Code::Unavailable || Instant::now() + delay >= deadline {
-                return Err(error);
-            }
-            tokio::time::sleep(delay).await;
-        }
+        self.replicas.call(Twice::Fine, call).await
     }
+}
+
+fn parse(url: &str) -> std::result::Result<http::Uri, String> {
+    let wrong = || format!("MESSAGE_API_GRPC_URL: \"{url}\" is not like http://host:3101");
+    let url: http::Uri = url.trim().parse().map_err(|_| wrong())?;
+    let fits = url.scheme_str() == Some("http") && url.host().is_some();
+    if fits { Ok(url) } else { Err(wrong()) }
 }
 
 /// `Some(text)` unless empty.
@@ -116,14 +116,22 @@ impl Chat for ChatClient {
     async fn register(&self, name: Username, password: Option<Password>) -> Result<Login> {
         let password = password.map(|password| password.expose().to_owned());
         let request = v1::RegisterRequest { username: name.to_string(), password };
-        let answer = self.once(|mut c| async move { c.register(request).await }).await?;
+        let call = |mut c: Client| {
+            let request = request.clone();
+            async move { c.register(request).await }
+        };
+        let answer = self.once(call).await?;
         required(answer.login, "login")?.try_into()
     }
 
     async fn log_in(&self, name: Username, password: Password) -> Result<Login> {
         let (username, password) = (name.to_string(), password.expose().to_owned());
         let request = v1::LogInRequest { username, password };
-        let answer = self.once(|mut c| async move { c.log_in(request).await }).await?;
+        let call = |mut c: Client| {
+            let request = request.clone();
+            async move { c.log_in(request).await }
+        };
+        let answer = self.once(call).await?;
         required(answer.login, "login")?.try_into()
     }
 
@@ -204,7 +212,11 @@ impl Chat for ChatClient {
     async fn create_room(&self, caller: &Caller, title: Title) -> Result<Conversation> {
         let (caller, title) = (Some(caller.into()), title.as_str().to_owned());
         let request = v1::CreateRoomRequest { caller, title };
-        let answer = self.once(|mut c| async move { c.create_room(request).await }).await?;
+        let call = |mut c: Client| {
+            let request = request.clone();
+            async move { c.create_room(request).await }
+        };
+        let answer = self.once(call).await?;
         required(answer.conversation, "conversation")?.try_into()
     }
 
@@ -267,28 +279,33 @@ impl Chat for ChatClient {
             origin: origin.map(Into::into),
             via: v1::Via::from(message.via).into(),
         };
-        let answer = if request.client_id.is_empty() {
-            self.once(|mut c| async move { c.post_message(request).await }).await?
-        } else {
-            let call = |mut c: Client| {
-                let request = request.clone();
-                async move { c.post_message(request).await }
-            };
-            self.repeated(call).await?
+        let twice = if request.client_id.is_empty() { Twice::Never } else { Twice::Fine };
+        let call = |mut c: Client| {
+            let request = request.clone();
+            async move { c.post_message(request).await }
         };
+        let answer = self.replicas.call(twice, call).await?;
         required(answer.message, "message")?.try_into()
     }
 
     async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message> {
         let (caller, text) = (Some(caller.into()), text.into_string());
         let request = v1::EditMessageRequest { caller, message_id: id.0, text };
-        let answer = self.once(|mut c| async move { c.edit_message(request).await }).await?;
+        let call = |mut c: Client| {
+            let request = request.clone();
+            async move { c.edit_message(request).await }
+        };
+        let answer = self.once(call).await?;
         required(answer.message, "message")?.try_into()
     }
 
     async fn delete(&self, caller: &Caller, id: MessageId) -> Result<()> {
         let request = v1::DeleteMessageRequest { caller: Some(caller.into()), message_id: id.0 };
-        self.once(|mut c| async move { c.delete_message(request).await }).await.map(drop)
+        let call = |mut c: Client| {
+            let request = request.clone();
+            async move { c.delete_message(request).await }
+        };
+        self.once(call).await.map(drop)
     }
 
     async fn message(&self, caller: &Caller, id: MessageId) -> Result<Message> {

@@ -1,0 +1,90 @@
+//! What became of a call that failed: may it go to another replica?
+
+use std::error::Error;
+
+use switchboard_proto::status::is_ours;
+use tonic::{Code, ConnectError, Status};
+
+/// What is known of a call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The replica never began it: it may go elsewhere, whatever it is.
+    NotSent,
+    /// The way to the replica broke, or nothing came back in time.
+    Unknown,
+    /// The replica answered that something it needs is away.
+    Unavailable,
+    /// The replica answered, and another would say the same.
+    Answered,
+}
+
+/// Reads it from the status and what caused it.
+pub(super) fn of(status: &Status) -> Fate {
+    if is_ours(status) {
+        return match status.code() {
+            Code::Unavailable => Fate::Unavailable,
+            _ => Fate::Answered,
+        };
+    }
+    if never_sent(status) {
+        return Fate::NotSent;
+    }
+    match status.code() {
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::ResourceExhausted
+        | Code::Unknown => Fate::Unknown,
+        _ => Fate::Answered,
+    }
+}
+
+/// No connection; or one that was closing before the request left; or the peer says that it has
+/// not looked at the request (a refused stream, or GOAWAY with a lower last stream).
+fn never_sent(status: &Status) -> bool {
+    let mut cause = Error::source(status);
+    while let Some(error) = cause {
+        let refused = error.downcast_ref::<h2::Error>().is_some_and(|e| {
+            e.reason() == Some(h2::Reason::REFUSED_STREAM) || (e.is_go_away() && e.is_remote())
+        });
+        let canceled = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled);
+        if refused || canceled || error.is::<ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use chat_core::ChatError;
+    use switchboard_proto::status::from_error;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_connection_and_a_refused_stream_were_never_sent() {
+        let refused = ConnectError(std::io::Error::other("refused").into());
+        assert_eq!(of(&Status::from_error(refused.into())), Fate::NotSent);
+        let stream = h2::Error::from(h2::Reason::REFUSED_STREAM);
+        assert_eq!(of(&Status::from_error(stream.into())), Fate::NotSent);
+    }
+
+    #[test]
+    fn a_broken_connection_says_nothing_of_the_call() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert_eq!(of(&Status::from_error(broken.into())), Fate::Unknown);
+        let reset = h2::Error::from(h2::Reason::CANCEL);
+        assert_eq!(of(&Status::from_error(reset.into())), Fate::Unknown);
+        assert_eq!(of(&Status::deadline_exceeded("late")), Fate::Unknown);
+    }
+
+    #[test]
+    fn an_answer_is_told_apart_from_the_transport() {
+        let down = ChatError::unavailable("mysql", "gone");
+        assert_eq!(of(&from_error(&down)), Fate::Unavailable);
+        assert_eq!(of(&from_error(&ChatError::unauthorised())), Fate::Answered);
+        assert_eq!(of(&Status::unauthenticated("show the service token")), Fate::Answered);
+    }
+}

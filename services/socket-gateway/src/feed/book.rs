@@ -1,0 +1,226 @@
+//! Who is in one place, as this gateway knows it. Events change it and are news once; a
+//! comparison with Redis mends what events were lost.
+
+use std::collections::{HashMap, HashSet};
+
+use chat_core::Username;
+
+use crate::presence::{Listed, weight};
+
+/// Somebody who came or went: their field, the name that others see, are they here now?
+pub(super) type Turn = (String, Username, bool);
+
+/// What a comparison found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// This was the first: those found were there before anybody here listened.
+    Loaded(Vec<Turn>),
+    /// What no event has told.
+    Mended(Vec<Turn>),
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Not compared yet.
+    #[default]
+    Empty,
+    /// Compared once; an event that was published before that may be still under way.
+    Fresh,
+    /// All who are there are known.
+    Settled,
+}
+
+/// About 100 bytes for each member.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    present: HashMap<String, Username>,
+    /// The sum of the members' weights.
+    digest: u64,
+    stage: Stage,
+    /// The last event of each member, until the book is settled.
+    heard: HashMap<String, bool>,
+    /// What the last comparison said otherwise. An event may be under way that explains it, so
+    /// only what is found twice in a row counts.
+    doubts: HashSet<(String, bool)>,
+}
+
+impl Book {
+    /// Takes an event. Answers the name to tell if it is news: until the book is settled every
+    /// event is, unless it repeats the one before.
+    pub(super) fn note(&mut self, field: &str, name: &Username, is_here: bool) -> Option<Username> {
+        self.doubts.remove(&(field.to_owned(), true));
+        self.doubts.remove(&(field.to_owned(), false));
+        let is_news = match self.stage {
+            Stage::Settled => self.present.contains_key(field) != is_here,
+            Stage::Empty | Stage::Fresh => {
+                self.heard.insert(field.to_owned(), is_here) != Some(is_here)
+            }
+        };
+        let name = self.set(field, name, is_here);
+        is_news.then_some(name)
+    }
+
+    /// Answers the name under which the member was told of.
+    fn set(&mut self, field: &str, name: &Username, is_here: bool) -> Username {
+        if is_here {
+            if let Some(known) = self.present.get(field) {
+                return known.clone();
+            }
+            self.present.insert(field.to_owned(), name.clone());
+            self.digest += weight(field);
+            return name.clone();
+        }
+        let Some(known) = self.present.remove(field) else { return name.clone() };
+        self.digest -= weight(field);
+        known
+    }
+
+    /// Must it be looked at again soon?
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.stage != Stage::Settled || !self.doubts.is_empty()
+    }
+
+    /// Does Redis's digest say the same?
+    pub(super) fn agrees(&mut self, digest: u64) -> bool {
+        if self.stage == Stage::Empty || self.digest != digest {
+            return false;
+        }
+        self.settle();
+        self.doubts.clear();
+        true
+    }
+
+    fn settle(&mut self) {
+        self.stage = Stage::Settled;
+        self.heard = HashMap::new();
+    }
+
+    /// Compares with those whom Redis lists. Who is here by `local` is not gone, nor is anybody
+    /// while `gone_counts` is false.
+    pub(super) fn compare(
+        &mut self,
+        listed: Listed,
+        gone_counts: bool,
+        local: &HashSet<String>,
+    ) -> Compared {
+        if self.stage == Stage::Empty {
+            self.stage = Stage::Fresh;
+            let unheard = listed.into_iter().filter(|(field, _)| !self.heard.contains_key(field));
+            let turns: Vec<_> = unheard.map(|(field, name)| (field, name, true)).collect();
+            for (field, name, _) in &turns {
+                self.set(field, name, true);
+            }
+            return Compared::Loaded(turns);
+        }
+        self.settle();
+        let there: HashSet<_> = listed.iter().map(|(field, _)| field.as_str()).collect();
+        let gone = self.present.iter().filter(|(field, _)| {
+            gone_counts && !there.contains(field.as_str()) && !local.contains(*field)
+        });
+        let mut turns: Vec<_> =
+            gone.map(|(field, name)| (field.clone(), name.clone(), false)).collect();
+        let came = listed.into_iter().filter(|(field, _)| !self.present.contains_key(field));
+        turns.extend(came.map(|(field, name)| (field, name, true)));
+        let doubts = std::mem::take(&mut self.doubts);
+        let (sure, doubtful): (Vec<_>, Vec<_>) = turns
+            .into_iter()
+            .partition(|(field, _, is_here)| doubts.contains(&(field.clone(), *is_here)));
+        self.doubts = doubtful.into_iter().map(|(field, _, is_here)| (field, is_here)).collect();
+        for (field, name, is_here) in &sure {
+            self.set(field, name, *is_here);
+        }
+        Compared::Mended(sure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(raw: &str) -> Username {
+        Username::parse(raw).expect("a name")
+    }
+
+    fn listed(names: &[&str]) -> Listed {
+        names.iter().map(|raw| ((*raw).to_owned(), name(raw))).collect()
+    }
+
+    fn note(book: &mut Book, raw: &str, is_here: bool) -> bool {
+        book.note(raw, &name(raw), is_here).is_some()
+    }
+
+    fn mended(book: &mut Book, there: &[&str], gone_counts: bool) -> Vec<(String, bool)> {
+        match book.compare(listed(there), gone_counts, &HashSet::new()) {
+            Compared::Mended(turns) => {
+                turns.into_iter().map(|(field, _, is_here)| (field, is_here)).collect()
+            }
+            Compared::Loaded(_) => panic!("it was loaded"),
+        }
+    }
+
+    /// A settled book.
+    fn book(there: &[&str]) -> Book {
+        let mut book = Book::default();
+        assert!(matches!(book.compare(listed(there), true, &HashSet::new()), Compared::Loaded(_)));
+        let digest = there.iter().map(|raw| weight(raw)).sum();
+        assert!(book.agrees(digest));
+        book
+    }
+
+    #[test]
+    fn an_event_is_news_once_however_often_it_is_repeated() {
+        let mut book = book(&["alice"]);
+        assert!(!note(&mut book, "alice", true));
+        assert!(note(&mut book, "bob", true) && !note(&mut book, "bob", true));
+        assert!(note(&mut book, "bob", false) && !note(&mut book, "bob", false));
+    }
+
+    #[test]
+    fn what_is_lost_is_mended_when_found_twice_and_not_told_again() {
+        let mut book = book(&["alice", "bob"]);
+        assert_eq!(mended(&mut book, &["alice", "carol"], true), []);
+        assert!(book.is_doubtful());
+        let told = mended(&mut book, &["alice", "carol"], true);
+        assert_eq!(told, [("bob".to_owned(), false), ("carol".to_owned(), true)]);
+        assert!(!note(&mut book, "bob", false) && !note(&mut book, "carol", true));
+        assert!(book.agrees(weight("alice") + weight("carol")) && !book.is_doubtful());
+    }
+
+    #[test]
+    fn an_event_between_two_comparisons_explains_a_difference() {
+        let mut book = book(&["alice"]);
+        assert_eq!(mended(&mut book, &[], true), []);
+        assert!(note(&mut book, "alice", false) && note(&mut book, "alice", true));
+        assert_eq!(mended(&mut book, &[], true), []);
+    }
+
+    #[test]
+    fn nobody_is_gone_because_redis_was_emptied() {
+        let mut book = book(&["alice"]);
+        for _ in 0..3 {
+            assert_eq!(mended(&mut book, &[], false), []);
+        }
+        assert!(!note(&mut book, "alice", true));
+        assert!(!book.agrees(0) && book.agrees(weight("alice")));
+    }
+
+    #[test]
+    fn while_a_book_is_being_filled_no_event_is_lost_or_doubled() {
+        let mut book = Book::default();
+        assert!(note(&mut book, "bob", false));
+        // The answer is older than the first event, and younger than the two that follow.
+        let loaded = book.compare(listed(&["bob", "carol"]), true, &HashSet::new());
+        assert_eq!(loaded, Compared::Loaded(vec![("carol".into(), name("carol"), true)]));
+        assert!(note(&mut book, "carol", true) && note(&mut book, "dave", false));
+        assert!(!note(&mut book, "carol", true) && !note(&mut book, "bob", false));
+        assert!(book.agrees(weight("carol")));
+        assert!(!note(&mut book, "carol", true));
+    }
+
+    #[test]
+    fn the_name_that_leaves_is_the_name_that_came() {
+        let mut book = book(&[]);
+        book.note("alice", &name("Alice"), true);
+        assert_eq!(book.note("alice", &name("alice"), false), Some(name("Alice")));
+    }
+}

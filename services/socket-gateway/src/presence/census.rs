@@ -1,0 +1,72 @@
+//! Reading who is where, on any gateway.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use chat_core::Username;
+
+use super::{LEASE, member::Place, registry};
+use crate::whisper::Line;
+
+/// Everybody in a place: the field and the name of each.
+pub type Listed = Vec<(String, Username)>;
+
+/// The reading side of presence in Redis.
+pub struct Census {
+    redis: Line,
+    keys: String,
+    born: Option<String>,
+    /// Until then Redis may lack those whose gateway has not yet spoken again.
+    settles_until: Instant,
+}
+
+impl Census {
+    /// Of the presence that the gateways with this prefix keep.
+    #[must_use]
+    pub fn new(redis: Line, prefix: &str) -> Self {
+        let keys = registry::keys(prefix);
+        Self { redis, keys, born: None, settles_until: Instant::now() }
+    }
+
+    /// The sum of the weights of those in each place, in one small answer for each. `None`: Redis
+    /// did not answer.
+    pub async fn digests(&mut self, places: &[Place]) -> Option<Vec<u64>> {
+        let mut call = redis::cmd("HMGET");
+        call.arg(format!("{}digests", self.keys));
+        for place in places {
+            call.arg(place.to_string());
+        }
+        let digests: Vec<Option<u64>> = call.query_async(&mut self.redis).await.ok()?;
+        Some(digests.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
+    /// Everybody in each of the places, and whether who is missing there is gone: not so for one
+    /// lease after Redis was emptied, since their gateway may still have to say them again.
+    /// `None`: Redis did not answer.
+    pub async fn members(&mut self, places: &[Place]) -> Option<(Vec<Listed>, bool)> {
+        let mut pipeline = redis::pipe();
+        for place in places {
+            pipeline.hgetall(format!("{}place:{place}", self.keys));
+        }
+        let answer = pipeline.query_async(&mut self.redis).await;
+        let listed: Vec<HashMap<String, String>> = answer.ok()?;
+        // Asked after the members: whatever emptied them is seen here.
+        let born: redis::RedisResult<Option<String>> =
+            redis::cmd("GET").arg(format!("{}born", self.keys)).query_async(&mut self.redis).await;
+        let born = born.ok()?;
+        if born.is_none() || born != self.born {
+            self.born = born;
+            self.settles_until = Instant::now() + LEASE + Duration::from_secs(1);
+        }
+        let listed = listed.into_iter().map(|rows| rows.into_iter().filter_map(parse).collect());
+        Some((listed.collect(), Instant::now() >= self.settles_until))
+    }
+}
+
+/// A field, and how many gateways have it with the name that others see.
+fn parse((field, value): (String, String)) -> Option<(String, Username)> {
+    let (_, name) = value.split_once(' ')?;
+    Some((field, Username::parse(name).ok()?))
+}

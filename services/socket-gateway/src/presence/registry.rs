@@ -1,0 +1,209 @@
+//! This gateway's word in Redis: its lease, whom it lists, and the clearing of the dead.
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use redis::ScriptInvocation;
+
+use super::{
+    LEASE,
+    local::Move,
+    member::{Member, weight},
+    scripts::{DEAD, ENTER, LEAVE, RENEW},
+};
+use crate::whisper::Line;
+
+/// Moves in one round trip.
+pub(super) const BATCH: usize = 256;
+
+/// How long one clearing of the dead may take; the next beat goes on.
+const CLEARING: Duration = Duration::from_millis(500);
+
+/// What Redis said to a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renewed {
+    /// The lease held.
+    Held,
+    /// The lease had run out, or this gateway was never known: all must be said again.
+    Unknown,
+    /// So was everybody else: Redis was emptied.
+    Emptied,
+}
+
+/// The scripts, with this gateway's keys.
+pub struct Registry {
+    redis: Line,
+    keys: String,
+    channels: String,
+    epoch: String,
+    /// Counts the doubts whether Redis heard all. Words of earlier generations no longer count,
+    /// should a slow link bring them after all.
+    generation: u64,
+    /// What tells Redis as it is from Redis after it was emptied. Empty: not yet known.
+    born: String,
+    is_in_step: bool,
+}
+
+impl Registry {
+    /// For the gateway process of this (random) number.
+    #[must_use]
+    pub fn new(redis: Line, prefix: &str, epoch: u64) -> Self {
+        Self {
+            redis,
+            keys: keys(prefix),
+            channels: format!("{prefix}:"),
+            epoch: format!("{epoch:016x}"),
+            generation: 0,
+            born: String::new(),
+            is_in_step: false,
+        }
+    }
+
+    /// Does Redis know all that it was told?
+    pub(super) const fn is_in_step(&self) -> bool {
+        self.is_in_step
+    }
+
+    /// Redis may not have heard something: it must be told everything again.
+    fn lose_step(&mut self, cause: &dyn std::fmt::Display) {
+        if std::mem::take(&mut self.is_in_step) {
+            tracing::warn!(%cause, "presence: will tell Redis everything again");
+        }
+    }
+
+    /// Tells Redis what moved. False: some of it may not have been heard.
+    pub(super) async fn record(&mut self, moves: &[Move]) -> bool {
+        let (epoch, generation) = (self.epoch.clone(), self.generation.to_string());
+        let calls: Vec<_> = moves
+            .iter()
+            .map(|moved| self.call(&epoch, &generation, &moved.member, moved))
+            .collect();
+        match self.invoke_all(&calls).await {
+            Ok(answers) if answers.iter().all(|answer| *answer >= 0) => return true,
+            Ok(_) => self.lose_step(&"Redis does not know this gateway any more"),
+            Err(cause) => self.lose_step(&cause),
+        }
+        false
+    }
+
+    /// Renews the lease. `None`: Redis did not answer.
+    pub(super) async fn renew(&mut self, lease: Duration) -> Option<Renewed> {
+        self.generation += u64::from(!self.is_in_step);
+        let mut call = RENEW.prepare_invoke();
+        for key in ["gateways", "fences", "born", "settling"] {
+            call.key(format!("{}{key}", self.keys));
+        }
+        call.arg(&self.epoch).arg(self.generation).arg(millis(lease)).arg(&self.born);
+        call.arg(format!("{:016x}", rand::rng().random::<u64>())).arg(millis(LEASE));
+        let answer: redis::RedisResult<(String, i64)> = call.invoke_async(&mut self.redis).await;
+        match answer {
+            Ok((born, held)) => {
+                let before = std::mem::replace(&mut self.born, born);
+                let is_emptied = !before.is_empty() && before != self.born;
+                self.is_in_step &= held == 1;
+                Some(match (is_emptied, self.is_in_step) {
+                    (true, _) => Renewed::Emptied,
+                    (false, true) => Renewed::Held,
+                    (false, false) => Renewed::Unknown,
+                })
+            }
+            Err(cause) => {
+                self.lose_step(&cause);
+                None
+            }
+        }
+    }
+
+    /// Whom Redis lists here. From now on what moves can be told. `None`: Redis did not answer.
+    pub(super) async fn listed(&mut self) -> Option<Vec<Member>> {
+        let list = format!("{}gateway:{}", self.keys, self.epoch);
+        let listed: redis::RedisResult<Vec<String>> =
+            redis::cmd("SMEMBERS").arg(list).query_async(&mut self.redis).await;
+        match listed {
+            Ok(listed) => {
+                self.is_in_step = true;
+                Some(listed.iter().filter_map(|raw| Member::decode(raw)).collect())
+            }
+            Err(cause) => {
+                self.lose_step(&cause);
+                None
+            }
+        }
+    }
+
+    /// Clears gateways whose lease is over. Several gateways may do so at once, and each may die
+    /// at it: each entry is taken off the list and told by one of them, at once. Answers how many
+    /// gateways are done with.
+    pub(super) async fn clear_the_dead(&mut self) -> u64 {
+        #[cfg(feature = "sabotage")]
+        if crate::sabotage::is("lease") {
+            return 0;
+        }
+        let (begun, mut forgotten) = (Instant::now(), 0);
+        while begun.elapsed() < CLEARING {
+            let mut call = DEAD.prepare_invoke();
+            call.key(format!("{}gateways", self.keys)).key(format!("{}fences", self.keys));
+            call.arg(&self.keys).arg(BATCH);
+            let answer = call.invoke_async::<(u64, Vec<(String, String)>)>(&mut self.redis).await;
+            let Ok((gone, entries)) = answer else { break };
+            forgotten += gone;
+            let calls: Vec<_> = entries
+                .iter()
+                .filter_map(|(epoch, raw)| {
+                    let member = Member::decode(raw)?;
+                    let moved = Move { member: member.clone(), origin: None };
+                    Some(self.call(epoch, "", &member, &moved))
+                })
+                .collect();
+            if calls.is_empty() || self.invoke_all(&calls).await.is_err() {
+                break;
+            }
+        }
+        forgotten
+    }
+
+    fn call(
+        &self,
+        epoch: &str,
+        generation: &str,
+        member: &Member,
+        moved: &Move,
+    ) -> ScriptInvocation<'static> {
+        let script = if moved.origin.is_some() { &ENTER } else { &LEAVE };
+        let (place, field) = (member.place().to_string(), member.field());
+        let mut call = script.prepare_invoke();
+        call.key(format!("{}fences", self.keys));
+        call.key(format!("{}gateway:{epoch}", self.keys));
+        call.key(format!("{}place:{place}", self.keys));
+        for key in ["digests", "gateways", "settling"] {
+            call.key(format!("{}{key}", self.keys));
+        }
+        let (topic, told) = member.announcement(moved.origin);
+        call.arg(epoch).arg(generation).arg(member.encode()).arg(place).arg(&field);
+        call.arg(member.name().as_str()).arg(weight(&field).to_string());
+        call.arg(format!("{}{topic}", self.channels)).arg(told);
+        call
+    }
+
+    /// One round trip. The scripts come along: a restarted Redis does not know them.
+    async fn invoke_all(
+        &mut self,
+        calls: &[ScriptInvocation<'static>],
+    ) -> redis::RedisResult<Vec<i64>> {
+        let mut pipeline = redis::pipe();
+        pipeline.load_script(&ENTER).ignore().load_script(&LEAVE).ignore();
+        for call in calls {
+            pipeline.invoke_script(call);
+        }
+        pipeline.query_async(&mut self.redis).await
+    }
+}
+
+/// The first part of all keys. They share a hash tag: on Redis Cluster they are in one slot.
+pub(super) fn keys(prefix: &str) -> String {
+    format!("{{{prefix}:presence}}:")
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
