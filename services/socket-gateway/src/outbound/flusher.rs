@@ -66,6 +66,8 @@ impl Flusher {
             );
             if turn.is_empty() {
                 self.news.notified().await;
+                // Whoever made the first one dirty may be about to make more.
+                tokio::task::yield_now().await;
                 continue;
             }
             for some in turn.chunks(TURN) {

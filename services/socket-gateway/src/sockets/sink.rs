@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -31,6 +31,10 @@ const GO: Duration = Duration::from_secs(2);
 
 /// Frames that may wait until the client has heard that it is in.
 const HELD: usize = 1_024;
+
+/// Found once: this is counted for each recipient.
+static FRAMES_OUT: LazyLock<metrics::Counter> =
+    LazyLock::new(|| metrics::counter!("switchboard_frames_out_total"));
 
 /// What a socket sends last on the library's way out. It never reaches the client.
 const MARKER: &str = "switchboard:crossing";
@@ -280,7 +284,7 @@ impl SocketSink {
     /// another the socket is closed: it comes back and catches up.
     fn sent(&self, sent: Option<Result<(), SendError>>, fleeting: bool) {
         match sent {
-            Some(Ok(())) => metrics::counter!("switchboard_frames_out_total").increment(1),
+            Some(Ok(())) => FRAMES_OUT.increment(1),
             None | Some(Err(SendError::Socket(SocketError::InternalChannelFull))) => {
                 if fleeting {
                     metrics::counter!("switchboard_fleeting_dropped_total").increment(1);
