@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup build run test test-rust test-clients lint lint-rust lint-proto lint-deps fmt \
-	release clean-local chaos chaos-sabotage load outages
+	bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
@@ -89,6 +89,21 @@ lint-deps:
 
 fmt: ## Format the code
 	cargo fmt --all
+
+bench: bench-build ## Measure beside Node and others; writes tests/bench/RESULTS.md
+	target/fast/switchboard-bench --out tests/bench
+
+bench-quick: bench-build ## The same in less than three minutes, only printed
+	target/fast/switchboard-bench --quick
+
+PEERS := tests/bench/peers/node
+
+# npm writes its own lock file last, so it is as new as the last complete installation.
+bench-build: setup
+	@[ $(PEERS)/node_modules/.package-lock.json -nt $(PEERS)/package-lock.json ] || \
+		{ npm ci --prefix $(PEERS) --no-audit --no-fund --loglevel=error && \
+		touch $(PEERS)/node_modules/.package-lock.json; }
+	cargo build --profile fast -p socket-gateway -p message-api -p local-stack -p bench --bins
 
 release: ## Compile for images; takes long
 	cargo build --workspace --bins --release

@@ -1,0 +1,112 @@
+//! Switchboard: two gateways, one message-api; accounts and rooms are put into the database
+//! directly, sessions into Redis by message-api's own code.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, anyhow};
+use chat_core::{ConversationId, User, UserId, Username};
+use local_stack::{Options, Servers, Source, Stack};
+use message_api::{sessions::Sessions, tokens::Tokens};
+use secrecy::ExposeSecret;
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
+
+use super::{Kind, Target, backing};
+use crate::usage::{Process, Role};
+
+/// Registered users of a stack.
+pub(crate) const USERS: usize = 2_000;
+const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+/// Who is registered at a running stack.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    database: String,
+    /// Name and token.
+    users: Vec<(String, String)>,
+}
+
+impl Accounts {
+    pub(crate) fn name(&self, user: usize) -> String {
+        self.users[user % self.users.len()].0.clone()
+    }
+
+    pub(crate) fn token(&self, user: usize) -> &str {
+        &self.users[user % self.users.len()].1
+    }
+
+    /// Makes rooms; returns their ids.
+    pub(crate) async fn rooms(&self, count: usize) -> Result<Vec<String>> {
+        let mut database = MySqlConnection::connect(&self.database).await?;
+        let rooms: Vec<_> = (0..count).map(|_| ConversationId::random()).collect();
+        for some in rooms.chunks(500) {
+            let row = |room: &ConversationId| {
+                let (raw, title) = (room.raw(), format!("bench {room}"));
+                format!(
+                    "({raw}, 1, 1, '{title}', '{title}', 'u0', UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))"
+                )
+            };
+            let rows: Vec<_> = some.iter().map(row).collect();
+            let statement = format!(
+                "INSERT INTO conversations (id, kind, is_listed, title, title_key, created_by, \
+                 created_at, last_activity_at) VALUES {}",
+                rows.join(", ")
+            );
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut database).await?;
+        }
+        Ok(rooms.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// Starts a stack of its own database and prefix on the shared servers.
+pub(crate) async fn start(servers: &Servers) -> Result<Target> {
+    let options = Options {
+        database: Source::At(servers.database_url().to_owned()),
+        redis: Source::At(servers.redis_url().to_owned()),
+        ..Options::alone("bench")
+    };
+    let stack = Stack::up(&options).await?;
+    let urls = stack.urls();
+    let address = |n| -> Result<SocketAddr> {
+        let url = urls.gateway(n);
+        url.trim_start_matches("http://").parse().with_context(|| url.clone())
+    };
+    let addresses = (1..=urls.gateways()).map(address).collect::<Result<_>>()?;
+    let accounts = register(&options, urls.database(), urls.redis()).await?;
+    let process = |role, part: &local_stack::Part| -> Result<Process> {
+        Ok(Process { role, pid: part.pid().context("a part has ended")? })
+    };
+    let mut processes = backing(servers);
+    processes.push(process(Role::Api, stack.api(1))?);
+    for n in 1..=urls.gateways() {
+        processes.push(process(Role::Front, stack.gateway(n))?);
+    }
+    Ok(Target {
+        kind: Kind::Switchboard,
+        processes,
+        addresses,
+        accounts: Some(accounts),
+        rooms_made: 0,
+        stack: Some(stack),
+        _children: Vec::new(),
+    })
+}
+
+/// Makes all users and logs them in.
+async fn register(options: &Options, database_url: &str, redis_url: &str) -> Result<Accounts> {
+    let mut database = MySqlConnection::connect(database_url).await?;
+    let rows: Vec<_> = (0..USERS).map(|n| format!("('u{n}', UTC_TIMESTAMP(3))")).collect();
+    let statement = format!("INSERT INTO users (name, created_at) VALUES {}", rows.join(", "));
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut database).await?;
+    let rows: Vec<(u64, String)> =
+        sqlx::query_as("SELECT id, name FROM users ORDER BY id").fetch_all(&mut database).await?;
+    let sessions = Sessions::new(redis_url, options.redis_prefix.clone(), DAY);
+    let sessions = sessions.map_err(|why| anyhow!(why))?;
+    let tokens = Tokens::new(&options.jwt_secret.clone().into(), DAY);
+    let mut users = Vec::with_capacity(rows.len());
+    for (id, name) in rows {
+        let user = User { id: UserId(id), name: Username::parse(&name)? };
+        let begun = sessions.begin(&user).await?;
+        users.push((name, tokens.issue(&begun.session)?.expose_secret().to_owned()));
+    }
+    Ok(Accounts { database: database_url.to_owned(), users })
+}
