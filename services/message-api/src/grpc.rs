@@ -1,6 +1,7 @@
 //! Hop 4 of 10: gRPC requests become the model's commands. From proto/; next chat/messages.rs.
 //!
-//! Every verb makes three moves: parse, ask, convert.
+//! Every verb makes three moves: parse, ask, convert. Posts, which come one a call or many over one
+//! stream, do so in posts.rs.
 
 mod auth;
 mod parse;

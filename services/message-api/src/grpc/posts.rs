@@ -1,4 +1,5 @@
-//! Posts: one a call, or many over one stream that a gateway keeps open.
+//! Hop 4 of 10, for posts: one a call, or many over one stream that a gateway keeps open. From
+//! proto/; next chat/messages.rs.
 //!
 //! Those of a stream run side by side into the group commit. Answers that are ready together leave
 //! in one message, so that the busier a stream is, the less each of its posts costs; nothing ever
