@@ -2,7 +2,8 @@
 //!
 //! Every call has a deadline. What changes nothing when it happens twice goes to another replica of
 //! message-api when one is away; the rest only if the first surely never began it. A post may
-//! happen twice if it carries a key. Posts share one stream a replica; all else is a call of its own.
+//! happen twice if it carries a key. Posts share one stream a replica (posts.rs); all else is a call
+//! of its own.
 
 mod fate;
 mod posts;

@@ -1,5 +1,5 @@
-//! Hop 2 of 10, for posts: all that go to one replica share one stream, which stays open, and is made
-//! again after it was lost. From chat_client/mod.rs; next proto/.
+//! Hop 2 of 10, for posts: all that go to one replica share one stream, which stays open and is
+//! made again after it was lost. From chat_client/mod.rs; next proto/.
 //!
 //! What is ready together goes in one message: whatever came while the last one was on its way out.
 //! There is no timer, so a lone post goes at once. What is known of a post when its stream breaks
