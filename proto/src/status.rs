@@ -5,6 +5,8 @@ use chat_core::{ChatError, Code};
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::v1;
+
 /// The `ErrorInfo` domain.
 pub const DOMAIN: &str = "switchboard";
 
@@ -43,6 +45,23 @@ pub fn to_error(status: &Status) -> ChatError {
     }
 }
 
+impl From<Status> for v1::Refusal {
+    fn from(status: Status) -> Self {
+        Self {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            details: status.details().to_owned(),
+        }
+    }
+}
+
+impl From<v1::Refusal> for Status {
+    fn from(refusal: v1::Refusal) -> Self {
+        let code = tonic::Code::from_i32(refusal.code);
+        Self::with_details(code, refusal.message, refusal.details.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +71,8 @@ mod tests {
         for &code in Code::ALL {
             let error = ChatError::new(code, "a sentence");
             assert_eq!(to_error(&from_error(&error)), error);
+            let inside = v1::Refusal::from(from_error(&error));
+            assert_eq!(to_error(&inside.into()), error);
         }
     }
 

@@ -112,7 +112,7 @@ async fn start(
     let limits = config.limits();
     let tasks = &stages.servers;
     let listener = bind("GRPC_ADDR", config.grpc_addr).await?;
-    let service = grpc::Service { chat: Arc::clone(&chat), limits };
+    let service = grpc::Service { chat: Arc::clone(&chat), limits, stop: tasks.clone() };
     let token = grpc::ServiceToken::new(&settings.service_token);
     let grpc = tasks.spawn(grpc::serve(listener, service, token, health.clone(), tasks.clone()));
     let legs = dialects::rest::router(RestState {

@@ -1,20 +1,23 @@
 //! Hop 4 of 10: gRPC requests become the model's commands. From proto/; next chat/messages.rs.
 //!
-//! Every verb makes three moves: parse, ask, convert.
+//! Every verb makes three moves: parse, ask, convert. Posts, which come one a call or many over one
+//! stream, do so in posts.rs.
 
 mod auth;
 mod parse;
+mod posts;
 mod server;
 
 use std::sync::Arc;
 
-use chat_core::{Chat, ChatError, ConversationId, Limits, MessageId, Seq};
+use chat_core::{Chat, ChatError, ConversationId, Limits, MessageId, Seq, process::Shutdown};
+use futures_util::stream::BoxStream;
 use switchboard_proto::{
     convert::{instant, session_id, timestamp},
     status::from_error,
     v1::{self, chat_service_server::ChatService},
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 pub use self::{auth::ServiceToken, server::serve};
 
@@ -24,20 +27,23 @@ pub struct Service {
     pub chat: Arc<dyn Chat>,
     /// Sizes, checked at this edge as at any other.
     pub limits: Limits,
+    /// Once it begins, streams of posts end as soon as what they have taken is answered.
+    pub stop: Shutdown,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 async fn answer<T>(asked: impl Future<Output = Result<T, ChatError>>) -> Answer<T> {
+    counted(asked).await.map(Response::new)
+}
+
+async fn counted<T>(asked: impl Future<Output = Result<T, ChatError>>) -> Result<T, Status> {
     let _under_way = UnderWay::begin();
-    match asked.await {
-        Ok(answer) => Ok(Response::new(answer)),
-        Err(refusal) => {
-            metrics::counter!("switchboard_refusals_total", "code" => refusal.code().as_str())
-                .increment(1);
-            Err(from_error(&refusal))
-        }
-    }
+    asked.await.map_err(|refusal| {
+        metrics::counter!("switchboard_refusals_total", "code" => refusal.code().as_str())
+            .increment(1);
+        from_error(&refusal)
+    })
 }
 
 /// Counts a request while it is under way.
@@ -238,15 +244,19 @@ impl ChatService for Service {
         &self,
         request: Request<v1::PostMessageRequest>,
     ) -> Answer<v1::PostMessageResponse> {
-        let request = request.into_inner();
-        answer(async {
-            let caller = parse::caller(request.caller.clone())?;
-            let origin = request.origin.map(Into::into);
-            let message = parse::new_message(request, &self.limits)?;
-            let message = self.chat.post(&caller, message, origin).await?;
-            Ok(v1::PostMessageResponse { message: Some((&message).into()) })
-        })
-        .await
+        let message = posts::post(&*self.chat, &self.limits, request.into_inner()).await?;
+        Ok(Response::new(v1::PostMessageResponse { message: Some(message) }))
+    }
+
+    type PostMessagesStream = BoxStream<'static, Result<v1::PostMessagesResponse, Status>>;
+
+    async fn post_messages(
+        &self,
+        request: Request<Streaming<v1::PostMessagesRequest>>,
+    ) -> Answer<Self::PostMessagesStream> {
+        let chat = Arc::clone(&self.chat);
+        let answers = posts::answers(request.into_inner(), chat, self.limits, self.stop.clone());
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn edit_message(

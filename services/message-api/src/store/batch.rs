@@ -1,6 +1,6 @@
-//! What one commit of many posts does: known keys, seqs, then the rows (insert.rs).
+//! What one commit of many posts does: known keys, seqs (heads.rs), then the rows (insert.rs).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use chat_core::{ChatError, Code, ConversationId, Message, MessageId, Seq, UserId, clock};
@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, MySqlConnection, Row};
 
 use super::{
     Result, StoreError,
+    heads::raise_heads,
     insert::{New, count_unread, insert},
     post::{DedupKey, Post, Stored},
     rows::{MessageRow, select_messages},
@@ -31,7 +32,8 @@ impl Work for Batch<'_> {
         let mut plan = Plan::new(self.0, &keys, &known);
         let gone = deleted_authors(connection, &plan.fresh).await?;
         plan.fresh.retain(|(_, post)| !is_of(post, &gone));
-        let heads = raise_heads(connection, &plan.fresh).await?;
+        let conversations = plan.fresh.iter().map(|(_, post)| post.conversation);
+        let heads = raise_heads(connection, conversations).await?;
         let (messages, refused) = with_seqs(&plan.fresh, heads);
         let messages = insert(connection, messages).await?;
         count_unread(connection, &messages).await?;
@@ -149,7 +151,8 @@ async fn deleted_authors(
     }
     let marks = vec!["?"; authors.len()].join(",");
     let sql = format!(
-        "SELECT id, deleted_at IS NOT NULL FROM users WHERE id IN ({marks}) LOCK IN SHARE MODE"
+        "SELECT id, deleted_at IS NOT NULL FROM users FORCE INDEX (PRIMARY) \
+         WHERE id IN ({marks}) LOCK IN SHARE MODE"
     );
     let mut query = sqlx::query_as(AssertSqlSafe(sql));
     for author in authors {
@@ -161,37 +164,6 @@ async fn deleted_authors(
 
 fn is_of(post: &Post, users: &HashSet<UserId>) -> bool {
     post.author.user().is_some_and(|user| users.contains(&user.id))
-}
-
-/// Takes seqs for the fresh posts: for each conversation the one before its first. Conversations
-/// are held in the order of their ids, so that two batches never wait for each other.
-async fn raise_heads(
-    connection: &mut MySqlConnection,
-    fresh: &[(usize, &Post)],
-) -> Result<HashMap<ConversationId, Seq>> {
-    let mut counts = BTreeMap::<_, u64>::new();
-    for (_, post) in fresh {
-        *counts.entry(post.conversation).or_default() += 1;
-    }
-    let now = clock::now();
-    let mut before = HashMap::new();
-    for (id, count) in counts {
-        let raised = sqlx::query(
-            "UPDATE conversations SET head = LAST_INSERT_ID(head + ?), \
-             message_count = message_count + ?, \
-             last_activity_at = GREATEST(last_activity_at, ?) WHERE id = ?",
-        )
-        .bind(count)
-        .bind(count)
-        .bind(now)
-        .bind(id.raw())
-        .execute(&mut *connection)
-        .await?;
-        if raised.rows_affected() == 1 {
-            before.insert(id, Seq(raised.last_insert_id() - count));
-        }
-    }
-    Ok(before)
 }
 
 /// Gives each fresh post its place, in the order in which they queued up. Those whose conversation

@@ -24,6 +24,7 @@ pub mod database;
 mod directs;
 mod error;
 pub mod group_commit;
+mod heads;
 mod insert;
 mod known;
 mod media;

@@ -73,7 +73,7 @@ impl Program {
         Self { child, grpc, http, admin }
     }
 
-    fn channel(&self) -> Channel {
+    pub(crate) fn channel(&self) -> Channel {
         Endpoint::try_from(format!("http://{}", self.grpc)).expect("an address").connect_lazy()
     }
 
@@ -87,13 +87,13 @@ impl Program {
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill");
         assert!(sent.success());
     }
 
-    fn exit_code(mut self) -> Option<i32> {
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
         self.child.wait().expect("ends").code()
     }
 }
@@ -122,7 +122,7 @@ pub(crate) async fn register(client: &mut Client, name: &str) -> v1::Party {
     v1::Party { kind: Some(v1::party::Kind::User(user.expect("a user"))) }
 }
 
-fn post(caller: &v1::Party, text: &str) -> v1::PostMessageRequest {
+pub(crate) fn post(caller: &v1::Party, text: &str) -> v1::PostMessageRequest {
     v1::PostMessageRequest {
         caller: Some(caller.clone()),
         conversation_id: "lobby".into(),
@@ -132,7 +132,7 @@ fn post(caller: &v1::Party, text: &str) -> v1::PostMessageRequest {
     }
 }
 
-async fn stored(client: &mut Client, caller: &v1::Party) -> Vec<String> {
+pub(crate) async fn stored(client: &mut Client, caller: &v1::Party) -> Vec<String> {
     let request = v1::GetHistoryRequest {
         caller: Some(caller.clone()),
         conversation_id: "lobby".into(),

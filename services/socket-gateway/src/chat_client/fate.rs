@@ -10,12 +10,34 @@ use tonic::{Code, ConnectError, Status};
 pub(super) enum Fate {
     /// The replica never began it: it may go elsewhere, whatever it is.
     NotSent,
+    /// It never left for want of room: it may go elsewhere, and the replica is well.
+    Full,
     /// The way to the replica broke, or nothing came back in time.
     Unknown,
     /// The replica answered that something it needs is away.
     Unavailable,
     /// The replica answered, and another would say the same.
     Answered,
+}
+
+/// A call that failed.
+#[derive(Clone, Debug)]
+pub(super) struct Failed {
+    pub(super) fate: Fate,
+    pub(super) status: Status,
+}
+
+impl Failed {
+    /// It failed on the way, for a reason that may pass.
+    pub(super) fn new(fate: Fate, why: &str) -> Self {
+        Self { fate, status: Status::unavailable(why) }
+    }
+}
+
+impl From<Status> for Failed {
+    fn from(status: Status) -> Self {
+        Self { fate: of(&status), status }
+    }
 }
 
 /// Reads it from the status and what caused it.

@@ -2,9 +2,11 @@
 //!
 //! Every call has a deadline. What changes nothing when it happens twice goes to another replica of
 //! message-api when one is away; the rest only if the first surely never began it. A post may
-//! happen twice if it carries a key.
+//! happen twice if it carries a key. Posts share one stream a replica (posts.rs); all else is a call
+//! of its own.
 
 mod fate;
+mod posts;
 mod replica;
 mod replicas;
 #[cfg(test)]
@@ -279,13 +281,7 @@ impl Chat for ChatClient {
             origin: origin.map(Into::into),
             via: v1::Via::from(message.via).into(),
         };
-        let twice = if request.client_id.is_empty() { Twice::Never } else { Twice::Fine };
-        let call = |mut c: Client| {
-            let request = request.clone();
-            async move { c.post_message(request).await }
-        };
-        let answer = self.replicas.call(twice, call).await?;
-        required(answer.message, "message")?.try_into()
+        self.replicas.post(request).await?.try_into()
     }
 
     async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message> {

@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use chat_core::process::Backoff;
+use chat_core::process::{Backoff, Shutdown};
+use switchboard_proto::v1;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
@@ -25,7 +26,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Client, Token, client};
+use super::{Client, Token, client, fate::Failed, posts::Posts};
 
 /// The service that the probe asks for.
 const SERVICE: &str = "switchboard.v1.ChatService";
@@ -77,6 +78,7 @@ pub(super) struct Replica {
     pub(super) address: SocketAddr,
     url: http::Uri,
     client: Client,
+    posts: Posts,
     channel: Channel,
     state: watch::Sender<State>,
     record: Mutex<Record>,
@@ -94,6 +96,7 @@ impl Replica {
         address: SocketAddr,
         token: Token,
         bell: watch::Sender<()>,
+        tasks: &Shutdown,
     ) -> Result<Self, tonic::transport::Error> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?
             .origin(url.clone())
@@ -109,12 +112,16 @@ impl Replica {
             avoided: None,
             avoid: Backoff::new(Duration::from_millis(250), Duration::from_secs(4)),
         };
+        let (client, state) = (client(channel.clone(), token), watch::Sender::new(State::Serving));
+        let (posts, stream) = Posts::new(client.clone(), state.subscribe());
+        tasks.spawn_until_stopped(stream);
         Ok(Self {
             address,
             url: url.clone(),
-            client: client(channel.clone(), token),
+            client,
+            posts,
             channel,
-            state: watch::Sender::new(State::Serving),
+            state,
             record: Mutex::new(record),
             calls: AtomicUsize::new(0),
             wish: Notify::new(),
@@ -171,12 +178,48 @@ impl Replica {
             }
         };
         if answer.is_ok() {
-            let mut record = self.record();
-            record.heard = Some(Instant::now());
-            record.avoided = None;
-            record.avoid.reset();
+            self.is_well();
         }
         answer.map(Response::into_inner)
+    }
+
+    /// One post, over the stream that all posts share, if it fits and the replica knows of such.
+    pub(super) async fn post(
+        &self,
+        deadline: Instant,
+        post: &v1::PostMessageRequest,
+    ) -> Result<v1::Message, Failed> {
+        if Posts::fits(post) {
+            match self.post_with_others(deadline, post).await {
+                Err(failed) if failed.status.code() == Code::Unimplemented => {}
+                answer => return answer,
+            }
+        }
+        let call = async |mut client: Client| client.post_message(post.clone()).await;
+        let answer = self.call(deadline, call).await?;
+        answer.message.ok_or_else(|| Status::internal("an answer without a message").into())
+    }
+
+    async fn post_with_others(
+        &self,
+        deadline: Instant,
+        post: &v1::PostMessageRequest,
+    ) -> Result<v1::Message, Failed> {
+        let _under_way = UnderWay::begin(&self.calls);
+        let answer = tokio::time::timeout_at(deadline, self.posts.post(post.clone())).await;
+        let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer").into()));
+        if answer.is_ok() {
+            self.is_well();
+        }
+        answer
+    }
+
+    /// A call was answered.
+    fn is_well(&self) {
+        let mut record = self.record();
+        record.heard = Some(Instant::now());
+        record.avoided = None;
+        record.avoid.reset();
     }
 
     /// A call found no connection, or lost it.

@@ -18,7 +18,7 @@ use chat_core::{
     ChatError, Result,
     process::{Backoff, Shutdown},
 };
-use switchboard_proto::status::to_error;
+use switchboard_proto::{status::to_error, v1};
 use tokio::{
     net::lookup_host,
     sync::watch,
@@ -28,7 +28,7 @@ use tonic::{Code, Response, Status};
 
 use super::{
     Client, Token,
-    fate::{self, Fate},
+    fate::{Failed, Fate},
     replica::{Replica, State},
 };
 
@@ -92,6 +92,27 @@ impl Replicas {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        let call = &call;
+        let ask = |replica: Arc<Replica>, deadline| async move {
+            replica.call(deadline, async |client| call(client).await).await.map_err(Failed::from)
+        };
+        self.ask(twice, ask).await
+    }
+
+    /// One post, over the stream of whichever replicas it takes. It may happen twice if it carries
+    /// a key.
+    pub(super) async fn post(&self, post: v1::PostMessageRequest) -> Result<v1::Message> {
+        let twice = if post.client_id.is_empty() { Twice::Never } else { Twice::Fine };
+        let post = &post;
+        let ask =
+            |replica: Arc<Replica>, deadline| async move { replica.post(deadline, post).await };
+        self.ask(twice, ask).await
+    }
+
+    async fn ask<A, F>(&self, twice: Twice, ask: impl Fn(Arc<Replica>, Instant) -> F) -> Result<A>
+    where
+        F: Future<Output = Result<A, Failed>>,
+    {
         let (began, deadline) = (Instant::now(), Instant::now() + DEADLINE);
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(400));
         let (mut tried, mut last) = (HashSet::new(), None);
@@ -111,20 +132,20 @@ impl Replicas {
                 tried.clear();
                 continue;
             }
-            let status = match replica.call(deadline, async |client| call(client).await).await {
+            let Failed { fate, status } = match ask(Arc::clone(&replica), deadline).await {
                 Ok(answer) => return Ok(answer),
-                Err(status) => status,
+                Err(failed) => failed,
             };
-            let fate = fate::of(&status);
             match fate {
                 Fate::Answered => return Err(to_error(&status)),
-                Fate::Unavailable => replica.is_unavailable(),
+                Fate::Unavailable | Fate::Full => replica.is_unavailable(),
                 Fate::Unknown if status.code() == Code::DeadlineExceeded => {
                     replica.is_unavailable();
                 }
                 Fate::NotSent | Fate::Unknown => replica.is_gone(),
             }
-            if Instant::now() >= deadline || (twice == Twice::Never && fate != Fate::NotSent) {
+            let may_move = twice == Twice::Fine || matches!(fate, Fate::NotSent | Fate::Full);
+            if Instant::now() >= deadline || !may_move {
                 return Err(to_error(&status));
             }
             metrics::counter!("switchboard_calls_repeated_total").increment(1);
@@ -206,7 +227,7 @@ impl Replicas {
                 continue;
             }
             let bell = self.shared.bell.clone();
-            match Replica::new(&url, address, self.shared.token.clone(), bell) {
+            match Replica::new(&url, address, self.shared.token.clone(), bell, tasks) {
                 Ok(replica) => {
                     let replica = Arc::new(replica);
                     tasks.spawn_until_stopped(self.clone().look_after(Arc::downgrade(&replica)));

@@ -29,7 +29,7 @@ use tonic_health::ServingStatus;
 
 use super::*;
 
-const ANYWHERE: &str = "127.0.0.1:0";
+pub(super) const ANYWHERE: &str = "127.0.0.1:0";
 
 /// A replica that answers every call by `not_found` and its own name, so that it is known who did.
 #[derive(Clone)]
@@ -79,11 +79,11 @@ impl Fake {
 }
 
 /// Where nobody listens.
-async fn nowhere() -> SocketAddr {
+pub(super) async fn nowhere() -> SocketAddr {
     TcpListener::bind(ANYWHERE).await.and_then(|listener| listener.local_addr()).expect("a port")
 }
 
-fn client_of(replicas: &[SocketAddr], tasks: &Shutdown) -> ChatClient {
+pub(super) fn client_of(replicas: &[SocketAddr], tasks: &Shutdown) -> ChatClient {
     let urls: Vec<_> = replicas.iter().map(|at| format!("http://{at}")).collect();
     ChatClient::new(&urls, &"a service token".into(), tasks).expect("good URLs")
 }
