@@ -46,7 +46,7 @@ use self::{
 };
 
 /// How long a gateway's word counts. Others notice its death after this and one beat more.
-const LEASE: Duration = Duration::from_secs(9);
+const LEASE: Duration = Duration::from_secs(8);
 
 /// How often the lease is renewed, and the dead are looked for.
 const BEAT: Duration = Duration::from_secs(2);
