@@ -14,7 +14,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{Outbound, Queue, noted};
+use super::{Outbound, noted, queue::Queue};
 
 /// Bytes that may wait before the library has to: an answer to HTTP may be long.
 const ROOM: usize = 256 * 1024;

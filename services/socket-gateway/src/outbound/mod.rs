@@ -10,39 +10,29 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`frame`] | finished frames |
+//! | [`queue`] | what waits, and sockets that come over from the library's own way out |
 //! | [`io`] | the connection as the HTTP and Engine.IO libraries see it |
 //! | [`flusher`] | who writes |
 
 pub(crate) mod flusher;
 pub(crate) mod frame;
 pub(crate) mod io;
+mod queue;
 
 use std::{
-    collections::VecDeque,
     io::{Error, ErrorKind, IoSlice},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Waker,
     time::Duration,
 };
 
 use bytes::Bytes;
 use socket2::SockRef;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use flusher::Flushers;
-
+pub(crate) use self::flusher::Flushers;
+use self::queue::{AT_ONCE, Queue};
 use crate::backlog::Backlog;
-
-/// How long a socket may take to come over. A poll that was answered at the last moment may have
-/// taken the marker with it; then the client has to come again. Pings bring it up.
-const CROSSING: Duration = Duration::from_secs(15);
-
-/// Frames in one write; Linux takes 1,024 at most.
-const AT_ONCE: usize = 64;
 
 /// One connection's way out.
 pub(crate) struct Outbound {
@@ -55,33 +45,6 @@ pub(crate) struct Outbound {
     backlog: Arc<Backlog>,
     /// How long written data may wait for the client.
     patience: Duration,
-}
-
-#[derive(Default)]
-struct Queue {
-    frames: VecDeque<Bytes>,
-    /// Bytes of the first frame that are out already.
-    sent: usize,
-    /// Bytes that wait in `frames`. What waits for a marker holds nobody up, least of all the marker.
-    bytes: usize,
-    /// A flusher has been told.
-    is_dirty: bool,
-    /// The client reads too slowly just now: a task waits for it.
-    is_blocked: bool,
-    /// The library is done with the connection: what waits still goes out, then it is closed.
-    is_closing: bool,
-    /// Who waits for room, or for everything to be out.
-    waiting: Option<Waker>,
-    /// Sockets that come over from the library's own way out.
-    crossings: Vec<Crossing>,
-}
-
-/// A socket that comes over. Its frames wait until all that it sent the other way is out, which
-/// a marker frame shows that is written last.
-struct Crossing {
-    marker: Bytes,
-    frames: Vec<Bytes>,
-    began: Instant,
 }
 
 /// Counts a connection that is lost because its peer took nothing for too long, whether we or the
@@ -115,12 +78,12 @@ impl Outbound {
 
     /// Begins to bring a socket over. `marker` is the frame that it sends last on the old way.
     pub(crate) fn cross(&self, marker: Bytes) {
-        self.queue().crossings.push(Crossing { marker, frames: Vec::new(), began: Instant::now() });
+        self.queue().cross(marker);
     }
 
     /// The marker could not be sent: its socket is gone, others on the connection are not.
     pub(crate) fn forget(&self, marker: &Bytes) {
-        self.queue().crossings.retain(|crossing| crossing.marker != *marker);
+        self.queue().forget(marker);
     }
 
     /// Hands a frame over without waiting. `marker` is the one of its socket, which may still be
@@ -132,15 +95,8 @@ impl Outbound {
             self.backlog.written(frame.len());
             return;
         }
-        let crossing =
-            marker.and_then(|marker| queue.crossings.iter_mut().find(|c| c.marker == *marker));
-        if let Some(crossing) = crossing {
-            crossing.frames.push(frame);
-            return;
-        }
-        queue.bytes += frame.len();
-        queue.frames.push_back(frame);
-        if !queue.is_dirty && !queue.is_blocked {
+        let is_on_its_way = queue.put(marker, frame);
+        if is_on_its_way && !queue.is_dirty && !queue.is_blocked {
             queue.is_dirty = true;
             drop(queue);
             self.flushers.tell(self);
@@ -239,224 +195,5 @@ impl Outbound {
     }
 }
 
-impl Queue {
-    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; AT_ONCE]) -> usize {
-        let mut count = 0;
-        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-            let skipped = if count == 0 { self.sent } else { 0 };
-            *slice = IoSlice::new(&frame[skipped..]);
-            count += 1;
-        }
-        count
-    }
-
-    fn advance(&mut self, mut length: usize) {
-        self.bytes -= length;
-        while let Some(first) = self.frames.front() {
-            let left = first.len() - self.sent;
-            if length < left {
-                self.sent += length;
-                return;
-            }
-            length -= left;
-            self.sent = 0;
-            self.frames.pop_front();
-        }
-        // An idle connection keeps nothing.
-        if self.frames.capacity() > AT_ONCE {
-            self.frames = VecDeque::new();
-        }
-    }
-
-    fn clear(&mut self) {
-        self.frames = VecDeque::new();
-        self.crossings = Vec::new();
-        (self.sent, self.bytes) = (0, 0);
-        self.wake();
-    }
-
-    /// Is a socket stuck half way?
-    fn is_stuck(&self) -> bool {
-        self.crossings.iter().any(|crossing| crossing.began.elapsed() > CROSSING)
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waiting.take() {
-            waker.wake();
-        }
-    }
-
-    /// Takes whole frames that the library has written; a marker among them lets its socket's
-    /// frames through. Answers how many bytes of markers it took out.
-    fn take_written(&mut self, written: &[u8]) -> usize {
-        let arrived = self.crossings.iter().position(|c| frame::find(written, &c.marker).is_some());
-        let Some(arrived) = arrived else {
-            self.bytes += written.len();
-            self.frames.push_back(Bytes::copy_from_slice(written));
-            return 0;
-        };
-        let Crossing { marker, frames, .. } = self.crossings.swap_remove(arrived);
-        let at = frame::find(written, &marker).unwrap_or(written.len());
-        let (before, after) = (&written[..at], &written[at + marker.len()..]);
-        let mut taken_out = marker.len();
-        if !before.is_empty() {
-            taken_out += self.take_written(before);
-        }
-        self.bytes += frames.iter().map(Bytes::len).sum::<usize>();
-        self.frames.extend(frames);
-        if !after.is_empty() {
-            taken_out += self.take_written(after);
-        }
-        taken_out
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
-
-    use chat_core::process::Shutdown;
-
-    use super::{io::OutboundIo, *};
-
-    const PATIENCE: Duration = Duration::from_secs(60);
-
-    /// A connection's way out, and its client.
-    async fn pair(patience: Duration) -> (Arc<Outbound>, TcpStream, Shutdown) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let tasks = Shutdown::new();
-        let flushers = Flushers::start(1, &tasks);
-        let (cut, backlog) = (CancellationToken::new(), Arc::default());
-        (Outbound::new(stream, 0, flushers, cut, backlog, patience), client, tasks)
-    }
-
-    async fn read(client: &mut TcpStream, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        timeout(Duration::from_secs(10), client.read_exact(&mut bytes)).await.unwrap().unwrap();
-        bytes
-    }
-
-    #[tokio::test]
-    async fn frames_and_what_the_library_writes_go_out_in_the_order_in_which_they_came() {
-        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
-        let mut library = OutboundIo::new(Arc::clone(&outbound), ());
-        outbound.push(None, Bytes::from_static(b"one "));
-        library.write_all(b"two ").await.unwrap();
-        outbound.push(None, Bytes::from_static(b"three "));
-        outbound.push(None, Bytes::from_static(b"four"));
-        assert_eq!(read(&mut client, 18).await, b"one two three four");
-        assert_eq!(outbound.queue().bytes, 0);
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_comes_over_sends_nothing_before_its_marker() {
-        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
-        let mut library = OutboundIo::new(Arc::clone(&outbound), ());
-        let frame = |text: &str| frame::event("/", "e", &format!("\"{text}\""));
-        let marker = frame("marker");
-        outbound.cross(marker.clone());
-        outbound.push(Some(&marker), frame("last"));
-        outbound.push(None, frame("other"));
-        library.write_all(&[&*frame("first"), &*marker].concat()).await.unwrap();
-        outbound.push(Some(&marker), frame("over"));
-        let expected = ["other", "first", "last", "over"].map(|text| frame(text).to_vec()).concat();
-        assert_eq!(read(&mut client, expected.len()).await, expected);
-    }
-
-    #[tokio::test]
-    async fn frames_that_wait_for_their_marker_do_not_keep_it_from_coming() {
-        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
-        let mut library = OutboundIo::new(Arc::clone(&outbound), ());
-        let marker = frame::event("/", "e", "\"marker\"");
-        outbound.cross(marker.clone());
-        let long = Bytes::from(vec![b'x'; 1 << 20]);
-        outbound.push(Some(&marker), long.clone());
-        let written = timeout(Duration::from_secs(10), library.write_all(&marker)).await;
-        written.expect("there is room").unwrap();
-        assert_eq!(read(&mut client, long.len()).await, long);
-        assert_eq!(outbound.queue().bytes, 0);
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_does_not_come_over_after_all_holds_nobody_up() {
-        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
-        let mut library = OutboundIo::new(Arc::clone(&outbound), ());
-        let marker = frame::event("/", "e", "\"marker\"");
-        outbound.cross(marker.clone());
-        outbound.forget(&marker);
-        outbound.push(Some(&marker), Bytes::from_static(b"one "));
-        library.write_all(b"two").await.unwrap();
-        assert_eq!(read(&mut client, 7).await, b"one two");
-        assert!(outbound.queue().crossings.is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_comes_after_the_end_is_counted_out() {
-        let (outbound, _client, _tasks) = pair(PATIENCE).await;
-        drop(OutboundIo::new(Arc::clone(&outbound), ()));
-        for _ in 0..100 {
-            assert!(outbound.backlog.put(10, 100));
-            outbound.push(None, Bytes::from_static(b"0123456789"));
-        }
-        assert_eq!(outbound.backlog.bytes(), 0);
-    }
-
-    #[tokio::test]
-    async fn what_a_slow_reader_did_not_take_goes_out_once_it_reads_and_is_counted_out() {
-        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
-        let frame = Bytes::from(vec![b'x'; 64 * 1024]);
-        let mut taken = 0;
-        while outbound.backlog.put(frame.len(), 1 << 20) {
-            outbound.push(None, frame.clone());
-            taken += frame.len();
-            tokio::task::yield_now().await;
-        }
-        read(&mut client, taken).await;
-        outbound.push(None, Bytes::from_static(b"done"));
-        assert_eq!(read(&mut client, 4).await, b"done");
-        assert_eq!((outbound.backlog.bytes(), outbound.queue().bytes), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn data_that_nobody_reads_is_cut_off_at_the_deadline() {
-        let (outbound, _client, _tasks) = pair(Duration::from_millis(50)).await;
-        let mut library = OutboundIo::new(Arc::clone(&outbound), ());
-        while !outbound.cut.is_cancelled() {
-            if outbound.backlog.put(1 << 20, 8 << 20) {
-                outbound.push(None, Bytes::from(vec![b'x'; 1 << 20]));
-            }
-            tokio::task::yield_now().await;
-        }
-        let error = library.write_all(b"x").await.expect_err("cut");
-        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
-        let error = library.read_u8().await.expect_err("cut");
-        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
-    }
-
-    #[tokio::test]
-    async fn the_switch_releases_a_read_that_waits() {
-        let (outbound, _client, _tasks) = pair(PATIENCE).await;
-        let mut library = OutboundIo::new(Arc::clone(&outbound), ());
-        let read = library.read_u8();
-        outbound.cut.cancel();
-        assert_eq!(read.await.expect_err("cut").kind(), ErrorKind::ConnectionAborted);
-    }
-
-    #[tokio::test]
-    async fn the_client_sees_the_end_after_the_last_frame_whoever_holds_the_way_out() {
-        let (outbound, mut client, _tasks) = pair(PATIENCE).await;
-        let library = OutboundIo::new(Arc::clone(&outbound), ());
-        let last = Bytes::from(vec![b'x'; 4 << 20]);
-        outbound.push(None, last.clone());
-        drop(library);
-        outbound.push(None, Bytes::from_static(b"too late"));
-        let mut all = Vec::new();
-        timeout(Duration::from_secs(10), client.read_to_end(&mut all)).await.unwrap().unwrap();
-        assert_eq!(all.len(), last.len());
-    }
-}
+mod tests;
