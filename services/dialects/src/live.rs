@@ -112,7 +112,9 @@ impl Sink for Outbox {
 
     fn close(&self, reason: CloseReason) {
         // The first reason counts.
-        let _ = self.closer.try_send(reason);
+        if self.closer.try_send(reason).is_ok() {
+            metrics::counter!("switchboard_closed_total", "reason" => reason.as_str()).increment(1);
+        }
     }
 }
 
@@ -175,8 +177,8 @@ pub async fn serve<Talk>(
     };
     let most = ports.queue_bytes;
     let room = Arc::new(Semaphore::new(most));
-    let farewell = closer.clone();
     let outbox = Arc::new(Outbox { queue, closer, wording, room, most });
+    let farewell = Outbox::clone(&outbox);
     let write = write(writer, waiting, closing);
     tokio::pin!(write);
     tokio::select! {
@@ -184,8 +186,9 @@ pub async fn serve<Talk>(
         () = talk(outbox, incoming) => {}
     }
     if departure.is_cancelled() {
-        let _ = farewell.try_send(CloseReason::Draining);
+        farewell.close(CloseReason::Draining);
     }
+    drop(farewell);
     // Nobody hands anything over any more: the writer ends when all is out.
     let _ = timeout(FAREWELL, write).await;
 }

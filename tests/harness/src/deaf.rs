@@ -1,4 +1,4 @@
-//! A Socket.IO client that stops reading: its operating system takes little, and then nothing.
+//! A client that stops reading: its operating system takes little, and then nothing.
 
 use anyhow::{Context, Result, ensure};
 use tokio::{
@@ -22,16 +22,7 @@ impl DeafSocket {
     /// Connects to a gateway's `/`, asks for one thing, and stops reading at the answer.
     /// `request` is an event with its payload, e.g. `["join room",{"roomId":"1"}]`.
     pub async fn asks(url: &str, token: &str, request: &str) -> Result<Self> {
-        let host = url.trim_start_matches("http://");
-        let socket = TcpSocket::new_v4()?;
-        socket.set_recv_buffer_size(TAKEN)?;
-        let mut stream = socket.connect(host.parse().context("an address")?).await?;
-        let upgrade = format!(
-            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: {host}\r\n\
-             connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        stream.write_all(upgrade.as_bytes()).await?;
+        let mut stream = upgraded(url, "/socket.io/?EIO=4&transport=websocket").await?;
         read_until(&mut stream, "0{").await?;
         stream.write_all(&text(&format!(r#"40{{"token":"{token}"}}"#))).await?;
         read_until(&mut stream, "40{").await?;
@@ -39,6 +30,29 @@ impl DeafSocket {
         read_until(&mut stream, "431[").await?;
         Ok(Self { _stream: stream })
     }
+
+    /// Opens the live websocket of a conversation (001), and stops reading at once.
+    pub async fn watches(url: &str, token: &str, conversation: &str) -> Result<Self> {
+        let path = format!("/ws/conversations/{conversation}?token={token}");
+        let mut stream = upgraded(url, &path).await?;
+        read_until(&mut stream, "101 ").await?;
+        Ok(Self { _stream: stream })
+    }
+}
+
+/// A connection that has asked for a websocket.
+async fn upgraded(url: &str, path: &str) -> Result<TcpStream> {
+    let host = url.trim_start_matches("http://");
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(TAKEN)?;
+    let mut stream = socket.connect(host.parse().context("an address")?).await?;
+    let upgrade = format!(
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\n\
+         connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(upgrade.as_bytes()).await?;
+    Ok(stream)
 }
 
 /// A text frame, under a mask of zeros.

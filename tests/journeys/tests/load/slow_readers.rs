@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use harness::{Arena, Chatter, DeafSocket, Person, SocketIo};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep};
 
 use crate::{Size, metric, people, seqs};
@@ -210,6 +210,57 @@ async fn all_is_written(arena: &Arena) -> Result<()> {
         ensure!(Instant::now() < until, "{waiting} bytes still count as waiting");
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// Joins a room by polling, and never polls again.
+async fn joins_and_stops_polling(url: &str, token: &str, join: &str) -> Result<()> {
+    let (http, url) = (reqwest::Client::new(), format!("{url}/socket.io/?EIO=4&transport=polling"));
+    let hello = http.get(&url).send().await?.text().await?;
+    let hello: Value = serde_json::from_str(&hello[1..])?;
+    let url = format!("{url}&sid={}", hello["sid"].as_str().context("a session")?);
+    for (packet, answer) in
+        [(format!(r#"40{{"token":"{token}"}}"#), "40{"), (format!("421{join}"), "431[")]
+    {
+        http.post(&url).body(packet).send().await?.error_for_status()?;
+        while !http.get(&url).send().await?.error_for_status()?.text().await?.contains(answer) {}
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_one_who_does_not_read_is_bounded_whatever_carries_it() -> Result<()> {
+    let mut options = Arena::options("deaf-kinds")?;
+    // Long deadline: the bytes decide.
+    for (name, value) in [("QUEUE_BYTES", "65536"), ("WRITE_DEADLINE", "600")] {
+        options.gateway_env.push((name.to_owned(), value.to_owned()));
+    }
+    let arena = Arena::own(options).await?;
+    let (alice, deaf) = (arena.newcomer("alice").await?, arena.newcomer("deaf").await?);
+    let (alice, bob) = (alice.enters(1).await?, arena.newcomer("bob").await?.enters(1).await?);
+    let room = alice.creates_room(&arena.unique("room")).await?;
+    let room = room["_id"].as_str().context("an id")?;
+    bob.joins(room).await?;
+    alice.joins(room).await?;
+
+    let url = arena.stack.urls().gateway(1);
+    let join = json!(["join room", {"roomId": room, "user": deaf.name}]).to_string();
+    let _socket_io = DeafSocket::asks(&url, &deaf.token, &join).await?;
+    let _plain = DeafSocket::watches(&url, &deaf.token, room).await?;
+    joins_and_stops_polling(&url, &deaf.token, &join).await?;
+
+    let slow = r#"switchboard_closed_total{reason="slow_reader"}"#;
+    let mut said = 0;
+    while metric(&arena, slow).await? < 3.0 {
+        ensure!(said < 1_000, "only {} were cut off", metric(&arena, slow).await?);
+        for _ in 0..20 {
+            alice.says(room, &format!("{said} {}", "x".repeat(3_900))).await?;
+            said += 1;
+        }
+    }
+    alice.says(room, "the last").await?;
+    bob.reads("the last").await?;
+    ensure!(bob.all("chat message").len() == said + 1, "who reads misses nothing");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
