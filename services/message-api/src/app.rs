@@ -199,6 +199,15 @@ async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
     Ok(listener)
 }
 
+/// May it pass? A server that goes away in the middle is an error of input or output, however
+/// deep in the chain.
+fn is_passing(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_passing)
+            || cause.is::<std::io::Error>()
+    })
+}
+
 /// Waits for MySQL, a bounded time, and brings the database up to date.
 async fn database_ready(options: &MySqlConnectOptions, health: &Health) -> Result<()> {
     let until = Instant::now() + DATABASE_PATIENCE;
@@ -211,8 +220,7 @@ async fn database_ready(options: &MySqlConnectOptions, health: &Health) -> Resul
             }
             Err(error) => error,
         };
-        let passes = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_passing);
-        if !passes || Instant::now() >= until {
+        if !is_passing(&error) || Instant::now() >= until {
             return Err(error.context("DATABASE_URL: the database can't be used"));
         }
         tracing::warn!(%error, "waiting for the database");

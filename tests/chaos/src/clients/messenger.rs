@@ -26,6 +26,10 @@ pub struct Messenger {
     waits_for: Vec<String>,
     ears: Option<Ears<SocketIo>>,
     newest: u64,
+    /// Up to here nothing is missing.
+    whole: u64,
+    /// Has the last catching up come to its end?
+    is_whole: bool,
     unread: BTreeSet<u64>,
     segment: usize,
     is_dead: bool,
@@ -40,6 +44,8 @@ impl Messenger {
             waits_for: waits_for.to_vec(),
             ears: None,
             newest: 0,
+            whole: 0,
+            is_whole: false,
             unread: BTreeSet::new(),
             segment: 0,
             is_dead: false,
@@ -61,7 +67,9 @@ impl Messenger {
 
     async fn catch_up(&mut self, me: &mut Me) -> Result<()> {
         // Live chats may come meanwhile: the pages go on from the newest one fetched.
-        let mut after = self.newest;
+        // What came live while a catching up was cut short says nothing of what came before.
+        let mut after = self.whole;
+        self.is_whole = false;
         loop {
             let mut page = json!({ "user": self.peer, "limit": PAGE });
             if after > 0 {
@@ -74,6 +82,7 @@ impl Messenger {
                 after = after.max(number(&chat["id"]));
             }
             if chats.len() < PAGE {
+                (self.whole, self.is_whole) = (self.newest, true);
                 return Ok(());
             }
         }
@@ -83,6 +92,9 @@ impl Messenger {
         let told = Told::of(chat, "id", "message");
         if what == What::Posted {
             self.newest = self.newest.max(told.id);
+            if self.is_whole {
+                self.whole = self.newest;
+            }
             if chat["recipient"] == me.name.as_str() {
                 self.unread.insert(told.id);
             }

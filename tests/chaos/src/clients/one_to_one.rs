@@ -22,6 +22,10 @@ pub struct OneToOne {
     peer: String,
     ears: Option<Ears<SocketIo>>,
     newest: u64,
+    /// Up to here nothing is missing.
+    whole: u64,
+    /// Has the last catching up come to its end?
+    is_whole: bool,
     segment: usize,
     page: Vec<u64>,
 }
@@ -30,7 +34,15 @@ impl OneToOne {
     /// With the peer.
     #[must_use]
     pub fn with(peer: &str) -> Self {
-        Self { peer: peer.to_owned(), ears: None, newest: 0, segment: 0, page: Vec::new() }
+        Self {
+            peer: peer.to_owned(),
+            ears: None,
+            newest: 0,
+            whole: 0,
+            is_whole: false,
+            segment: 0,
+            page: Vec::new(),
+        }
     }
 
     async fn asks(&mut self, event: &str, data: Value) -> Result<Value> {
@@ -41,13 +53,16 @@ impl OneToOne {
     }
 
     async fn catch_up(&mut self, me: &mut Me) -> Result<()> {
-        let (known, mut offset) = (self.newest, 0);
+        // What came live while a catching up was cut short says nothing of what came before.
+        let (known, mut offset) = (self.whole, 0);
+        self.is_whole = false;
         let mut ask = json!({ "user": self.peer });
         loop {
             self.asks("chatHistory", ask).await?;
             self.note(me);
             let page = std::mem::take(&mut self.page);
             if page.len() < PAGE || page.contains(&known) {
+                (self.whole, self.is_whole) = (self.newest, true);
                 return Ok(());
             }
             offset += PAGE;
@@ -75,6 +90,9 @@ impl OneToOne {
     fn message(&mut self, me: &Me, how: How, row: &Value) {
         let told = Told::of(row, "id", "msg");
         self.newest = self.newest.max(told.id);
+        if self.is_whole {
+            self.whole = self.newest;
+        }
         me.heard(how, What::Posted, self.segment, told);
     }
 }
