@@ -381,6 +381,9 @@ impl From<&Fleeting> for v1::Fleeting {
             Fleeting::Left { conversation, name } => {
                 Kind::Left(presence(*conversation, name, None))
             }
+            Fleeting::MayHaveLeft { conversation, name } => {
+                Kind::MayHaveLeft(presence(*conversation, name, None))
+            }
             Fleeting::Online(user) => Kind::Online(user.into()),
             Fleeting::Offline(user) => Kind::Offline(user.into()),
             Fleeting::Relayed { body, origin } => Kind::Relayed(v1::Relayed {
@@ -420,6 +423,10 @@ impl TryFrom<v1::Fleeting> for Fleeting {
             Kind::Left(presence) => {
                 let (conversation, name, _) = in_room(presence)?;
                 Self::Left { conversation, name }
+            }
+            Kind::MayHaveLeft(presence) => {
+                let (conversation, name, _) = in_room(presence)?;
+                Self::MayHaveLeft { conversation, name }
             }
             Kind::Online(user) => Self::Online(user.try_into()?),
             Kind::Offline(user) => Self::Offline(user.try_into()?),
@@ -490,7 +497,8 @@ mod tests {
             Event::Notice(Notice::SessionEnded(SessionId::of_secret("x"))),
             Event::Fleeting(Fleeting::Typing { conversation, name: name.clone(), origin }),
             Event::Fleeting(Fleeting::Entered { conversation, name: name.clone(), origin }),
-            Event::Fleeting(Fleeting::Left { conversation, name }),
+            Event::Fleeting(Fleeting::Left { conversation, name: name.clone() }),
+            Event::Fleeting(Fleeting::MayHaveLeft { conversation, name }),
         ];
         for event in changes.into_iter().chain(others) {
             assert_eq!(Event::try_from(v1::Event::from(&event)), Ok(event));

@@ -149,6 +149,14 @@ pub enum Fleeting {
         /// Who.
         name: Username,
     },
+    /// A user's last known socket left a room while presence was being rebuilt: another may be
+    /// known in a moment. No client hears of it.
+    MayHaveLeft {
+        /// Which room.
+        conversation: ConversationId,
+        /// Who.
+        name: Username,
+    },
     /// A user's first socket anywhere.
     Online(User),
     /// A user's last socket is gone.

@@ -91,6 +91,8 @@ pub struct Connection {
     pub gateway: usize,
     /// When it was open.
     pub opened: Duration,
+    /// When all that its client asked for at once, like joining its rooms, was answered.
+    pub settled: Option<Duration>,
     /// When it ended, and why.
     pub closed: Option<(Duration, String)>,
     /// Whom it has seen come (true) or go (false) last.

@@ -60,6 +60,14 @@ impl Book {
         is_news.then_some(name)
     }
 
+    /// Takes word that somebody who was there may have left. A book that is not settled may not
+    /// have known that they were: from now on a comparison decides whether they still are.
+    pub(super) fn suspect(&mut self, field: &str, name: &Username) {
+        if self.stage != Stage::Settled && !self.heard.contains_key(field) {
+            self.set(field, name, true);
+        }
+    }
+
     /// Answers the name under which the member was told of.
     fn set(&mut self, field: &str, name: &Username, is_here: bool) -> Username {
         if is_here {
@@ -215,6 +223,23 @@ mod tests {
         assert!(!note(&mut book, "carol", true) && !note(&mut book, "bob", false));
         assert!(book.agrees(weight("carol")));
         assert!(!note(&mut book, "carol", true));
+    }
+
+    #[test]
+    fn who_may_have_left_before_a_book_was_filled_is_told_if_so() {
+        let mut book = Book::default();
+        assert!(note(&mut book, "alice", true) && note(&mut book, "dave", false));
+        for suspect in ["alice", "bob", "carol", "dave"] {
+            book.suspect(suspect, &name(suspect));
+        }
+        let listed_now = ["alice", "bob"];
+        let loaded = book.compare(listed(&listed_now), true, &HashSet::new());
+        assert_eq!(loaded, Compared::Loaded(vec![("bob".into(), name("bob"), true)]));
+        assert_eq!(mended(&mut book, &listed_now, true), []);
+        assert_eq!(mended(&mut book, &listed_now, true), [("carol".to_owned(), false)]);
+        assert!(book.agrees(weight("alice") + weight("bob")));
+        book.suspect("eve", &name("eve"));
+        assert!(book.agrees(weight("alice") + weight("bob")), "whoever was there is known");
     }
 
     #[test]

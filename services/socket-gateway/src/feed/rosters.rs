@@ -88,21 +88,26 @@ impl GatewayFeed {
     /// no news.
     pub(super) fn hear_in_room(&self, room: ConversationId, event: Event) {
         let Some(hub) = self.hub(room) else { return };
-        let turn = match &event {
-            Event::Fleeting(Fleeting::Entered { name, origin, .. }) => Some((name, Some(*origin))),
-            Event::Fleeting(Fleeting::Left { name, .. }) => Some((name, None)),
-            _ => None,
-        };
-        let (Some((name, origin)), Some(book)) = (turn, self.rosters.book(room)) else {
-            return hub.tell(&event);
-        };
+        let book = self.rosters.book(room);
         // Told under the lock: a comparison must not come between.
-        let mut book = locked(&book);
-        if let Some(name) = book.note(&name.key(), name, origin.is_some()) {
-            hub.tell(&Event::Fleeting(match origin {
-                Some(origin) => Fleeting::Entered { conversation: room, name, origin },
-                None => Fleeting::Left { conversation: room, name },
-            }));
+        let mut book = book.as_ref().map(|book| locked(book));
+        let news = match (event, &mut book) {
+            (Event::Fleeting(Fleeting::Entered { name, origin, .. }), Some(book)) => {
+                book.note(&name.key(), &name, true).map(|name| {
+                    Event::Fleeting(Fleeting::Entered { conversation: room, name, origin })
+                })
+            }
+            (Event::Fleeting(Fleeting::Left { name, .. }), Some(book)) => book
+                .note(&name.key(), &name, false)
+                .map(|name| Event::Fleeting(Fleeting::Left { conversation: room, name })),
+            (Event::Fleeting(Fleeting::MayHaveLeft { name, .. }), book) => {
+                book.iter_mut().for_each(|book| book.suspect(&name.key(), &name));
+                None
+            }
+            (event, _) => Some(event),
+        };
+        if let Some(event) = news {
+            hub.tell(&event);
         }
     }
 

@@ -94,8 +94,25 @@ impl Member {
             (Self::Online(user), Some(_)) => (Topic::Online, Fleeting::Online(user.clone())),
             (Self::Online(user), None) => (Topic::Online, Fleeting::Offline(user.clone())),
         };
-        (topic, v1::Event::from(&Event::Fleeting(told)).encode_to_vec())
+        (topic, encoded(told))
     }
+
+    /// What others hear when the last socket that Redis knows is gone, but Redis may not know all:
+    /// protobuf, empty if there is nothing to tell.
+    pub(super) fn suspicion(&self) -> Vec<u8> {
+        match self {
+            Self::InRoom(conversation, name) => {
+                let (conversation, name) = (*conversation, name.clone());
+                encoded(Fleeting::MayHaveLeft { conversation, name })
+            }
+            // Every gateway has this roster from its start, so a comparison misses nobody.
+            Self::Online(_) => Vec::new(),
+        }
+    }
+}
+
+fn encoded(told: Fleeting) -> Vec<u8> {
+    v1::Event::from(&Event::Fleeting(told)).encode_to_vec()
 }
 
 /// A user's field in [`Place::Online`]: `u<id>/<name>`.

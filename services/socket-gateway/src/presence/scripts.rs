@@ -27,10 +27,10 @@ pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: as above, `gateways`, `settling`. ARGV: as above; the generation is empty for a gateway
-/// that must be dead, i.e. its lease over. Answers as above. While Redis settles, somebody else's
-/// word that the user is still there may be under way: then nothing is published, and the
-/// comparison of rosters finds who has left.
+/// KEYS: as above, `gateways`, `settling`. ARGV: as above, and what is published while Redis
+/// settles; the generation is empty for a gateway that must be dead, i.e. its lease over. Answers
+/// as above. While Redis settles, somebody else's word that the user is still there may be under
+/// way: then others hear only that they may have left, and the comparison of rosters decides.
 pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if ARGV[2] ~= '' then
@@ -52,7 +52,8 @@ pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
          if redis.call('HINCRBY', KEYS[4], ARGV[4], '-' .. ARGV[7]) == 0 then
            redis.call('HDEL', KEYS[4], ARGV[4])
          end
-         if redis.call('EXISTS', KEYS[6]) == 0 then redis.call('PUBLISH', ARGV[8], ARGV[9]) end
+         local told = redis.call('EXISTS', KEYS[6]) == 0 and ARGV[9] or ARGV[10]
+         if told ~= '' then redis.call('PUBLISH', ARGV[8], told) end
          return 1",
     )
 });

@@ -66,13 +66,15 @@ impl Truth<'_> {
         }
     }
 
-    /// Has the user left for good during this connection, so that it must have been told?
+    /// Has the user left for good after this connection had joined its rooms, so that it must have
+    /// been told?
     fn left_before(&self, user: &str, connection: &Connection) -> bool {
         let diary = self.diaries.get(user).filter(|diary| diary.gone);
         let left = diary.and_then(|diary| diary.connections.last()?.closed.as_ref());
         left.is_some_and(|(left, _)| {
             let in_time = |(closed, _): &(Duration, String)| *closed > *left + TOLD_WITHIN;
-            connection.opened < *left && connection.closed.as_ref().is_none_or(in_time)
+            connection.settled.is_some_and(|settled| settled < *left)
+                && connection.closed.as_ref().is_none_or(in_time)
         })
     }
 
@@ -107,7 +109,7 @@ impl Truth<'_> {
 }
 
 fn ghost(observer: &str, connection: &Connection, what: &str) -> Finding {
-    let (gateway, opened) = (connection.gateway, connection.opened.as_secs_f32());
-    let place = format!("{observer} (gateway {gateway}, since {opened:.3} s)");
+    let Connection { gateway, opened, settled, .. } = connection;
+    let place = format!("{observer} (gateway {gateway}, open {opened:.3?}, settled {settled:.3?})");
     Finding::new(Kind::Ghost, format!("{place} on {what}"))
 }

@@ -135,8 +135,9 @@ impl Me {
     pub fn is_connected(&mut self) {
         let (gateway, opened) = (self.gateway + 1, self.outlet.books.now());
         self.write(|diary| {
-            let (closed, seen) = (None, BTreeMap::new());
-            diary.connections.push(Connection { gateway, opened, closed, seen });
+            let connection =
+                Connection { gateway, opened, settled: None, closed: None, seen: BTreeMap::new() };
+            diary.connections.push(connection);
             diary.roster = None;
         });
     }
@@ -144,7 +145,13 @@ impl Me {
     /// It is caught up as well.
     pub fn is_settled(&mut self) {
         self.failures = 0;
-        self.write(|diary| diary.settled = true);
+        let now = self.outlet.books.now();
+        self.write(|diary| {
+            diary.settled = true;
+            if let Some(last) = diary.connections.last_mut() {
+                last.settled = Some(now);
+            }
+        });
     }
 
     /// The connection is gone.

@@ -149,6 +149,46 @@ async fn when_redis_was_emptied_nobody_flaps_and_who_left_meanwhile_has_left_onc
     Ok(())
 }
 
+/// Has presence in Redis begun anew, with somebody in each of these rooms?
+async fn is_told_again(arena: &Arena, rooms: &[String]) -> Result<bool> {
+    let client = redis::Client::open(arena.stack.urls().redis())?;
+    let mut redis = client.get_multiplexed_async_connection().await?;
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*presence}:*").query_async(&mut redis).await?;
+    let has = |part: &str| keys.iter().any(|key| key.ends_with(part));
+    Ok(has(":settling") && rooms.iter().all(|room| has(&format!(":place:{room}"))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_to_a_room_just_after_redis_was_emptied_hears_who_leaves_it() -> Result<()> {
+    let arena = Arena::own(three_with_own_servers("presence-emptied-late")?).await?;
+    let [a, b] = ["alice", "bob"].map(|name| arena.newcomer(name));
+    let (a, b) = (a.await?, b.await?);
+    let (alice, bob) = (a.enters(1).await?, b.enters(2).await?);
+    // Whether gateway 2 has looked at a room before Alice leaves it is chance; not so for all.
+    let mut rooms = Vec::new();
+    for _ in 0..5 {
+        let room = alice.creates_room(&arena.unique("room")).await?;
+        let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+        alice.joins(&room).await?;
+        rooms.push(room);
+    }
+    empty_redis(&arena).await?;
+    let deadline = Instant::now() + SOON;
+    while !is_told_again(&arena, &rooms).await? {
+        ensure!(Instant::now() < deadline, "the gateways do not say who is there");
+        sleep(Duration::from_millis(20)).await;
+    }
+    for room in &rooms {
+        bob.joins(room).await?;
+    }
+    alice.leaves();
+    let all = vec![false; rooms.len()];
+    within(SETTLED, "Bob knows that Alice left", || in_room(&bob, &a.name) == all).await?;
+    sleep(QUIET).await;
+    assert_eq!(in_room(&bob, &a.name), all, "each once");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_died_before_redis_was_emptied_is_no_ghost() -> Result<()> {
     let arena = Arena::own(three_with_own_servers("presence-died-emptied")?).await?;
