@@ -245,7 +245,7 @@ impl SocketSink {
         }
         let has_room = direct.outbound.backlog().put(bytes.len(), self.most(fleeting));
         if has_room {
-            direct.outbound.push(Some(&direct.marker), bytes);
+            direct.outbound.push(&direct.marker, bytes);
         }
         self.sent(has_room.then_some(Ok(())), fleeting);
     }
