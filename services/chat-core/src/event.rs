@@ -184,6 +184,31 @@ impl Event {
             _ => None,
         }
     }
+
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Change(change) => change.weight(),
+            _ => size_of::<Self>(),
+        }
+    }
+}
+
+impl Change {
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let message = match &self.kind {
+            ChangeKind::Posted(message) | ChangeKind::Edited(message) => {
+                size_of_val(&**message)
+                    + message.text.len()
+                    + message.media.iter().map(String::len).sum::<usize>()
+            }
+            _ => 0,
+        };
+        size_of::<Self>() + message
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use chat_core::{ChangeKind, ConversationId, Event, Topic, UserId, process::Shutdown};
+use chat_core::{ConversationId, Event, Topic, UserId, process::Shutdown};
 use prost::Message as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use switchboard_proto::v1;
@@ -85,16 +85,9 @@ impl Publisher {
     }
 }
 
-/// About how many bytes an event takes.
+/// About how many bytes an event takes that waits.
 fn weight(event: &Event) -> usize {
-    let text = match event {
-        Event::Change(change) => match &change.kind {
-            ChangeKind::Posted(message) | ChangeKind::Edited(message) => message.text.len(),
-            _ => 0,
-        },
-        _ => 0,
-    };
-    size_of::<Publication>() + text
+    size_of::<Vec<Topic>>() + event.weight()
 }
 
 fn lost(events: usize) {
@@ -192,7 +185,8 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use chat_core::{
-        Author, Change, Message, MessageId, Notice, Seq, SessionId, Username, Via, clock,
+        Author, Change, ChangeKind, Message, MessageId, Notice, Seq, SessionId, Username, Via,
+        clock,
     };
 
     use super::*;

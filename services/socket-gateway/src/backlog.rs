@@ -72,16 +72,6 @@ impl Backlog {
     }
 }
 
-/// What a text takes on a websocket, beside its own bytes.
-#[must_use]
-pub const fn header(text: usize) -> usize {
-    match text {
-        0..=125 => 2,
-        126..=65_535 => 4,
-        _ => 10,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -145,7 +145,7 @@ impl Connections {
 
     /// Counts one more connection until the answer is dropped.
     pub fn open(self: &Arc<Self>, room: Option<OwnedSemaphorePermit>) -> OpenConnection {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.number();
         let switch = KillSwitch::default();
         self.lock().all.insert(number, switch.clone());
         metrics::gauge!("switchboard_connections").increment(1);

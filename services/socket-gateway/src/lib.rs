@@ -12,6 +12,7 @@
 //! | [`server`], [`connections`] | accept connections, each with a kill switch and a write deadline | |
 //! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
 //! | [`backlog`] | how many bytes wait for one client | 10 |
+//! | `remembered` | the newest keys, to know them again | |
 //! | [`admin`], [`telemetry`] | health, readiness, metrics | |
 
 pub mod admin;
@@ -24,6 +25,7 @@ pub mod feed;
 mod outbound;
 pub mod presence;
 pub mod probe;
+mod remembered;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 pub mod server;

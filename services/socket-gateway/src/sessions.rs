@@ -4,7 +4,7 @@
 //! simply expire, the periodic comparison with message-api finds it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +15,8 @@ use std::{
 use chat_core::{Chat, CloseReason, Follow, SessionId, Sink};
 use rand::RngExt;
 use tokio::{sync::Notify, time::sleep};
+
+use crate::remembered::Remembered;
 
 /// How often all sessions here are compared.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
@@ -30,7 +32,7 @@ type Sinks = HashMap<u64, Arc<dyn Sink>>;
 #[derive(Default)]
 struct Sockets {
     by_session: HashMap<SessionId, Sinks>,
-    ended: VecDeque<SessionId>,
+    ended: Remembered<SessionId, REMEMBERED>,
 }
 
 /// The sockets of this gateway by session.
@@ -71,10 +73,7 @@ impl Sessions {
     pub fn end(&self, session: &SessionId) {
         let mut sockets = self.sockets();
         let ended = sockets.by_session.remove(session).unwrap_or_default();
-        if sockets.ended.len() == REMEMBERED {
-            sockets.ended.pop_front();
-        }
-        sockets.ended.push_back(session.clone());
+        sockets.ended.remember(session.clone());
         drop(sockets);
         for sink in ended.values() {
             sink.close(CloseReason::SessionEnded);

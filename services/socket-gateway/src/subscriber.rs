@@ -138,10 +138,8 @@ impl Subscriber {
                     let loss = self.live(connection, &*hearer, &shutdown).await;
                     self.connected.store(false, Ordering::Relaxed);
                     if self.sound.swap(false, Ordering::Relaxed) {
-                        (told, backoff) = (
-                            false,
-                            Backoff::new(Duration::from_millis(50), Duration::from_secs(1)),
-                        );
+                        told = false;
+                        backoff.reset();
                     }
                     self.wanted.forget_confirmed();
                     match loss {

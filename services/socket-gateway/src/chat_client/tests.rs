@@ -23,6 +23,7 @@ use tokio::{
 use tonic::{
     body::Body,
     server::NamedService,
+    service::Routes,
     transport::{Server, server::TcpIncoming},
 };
 use tonic_health::ServingStatus;
@@ -66,16 +67,21 @@ impl Fake {
     }
 
     async fn serves(&self, at: &str, tasks: &Shutdown) -> SocketAddr {
-        let listener = TcpListener::bind(at).await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (reporter, health) = tonic_health::server::health_reporter();
-        reporter.set_service_status(Self::NAME, ServingStatus::Serving).await;
-        let server = Server::builder().add_service(self.clone()).add_service(health);
-        tasks.spawn_until_stopped(async move {
-            server.serve_with_incoming(TcpIncoming::from(listener)).await.expect("serves");
-        });
-        address
+        serve(Routes::new(self.clone()), at, tasks).await
     }
+}
+
+/// Serves a fake that says it is well.
+pub(super) async fn serve(fake: Routes, at: &str, tasks: &Shutdown) -> SocketAddr {
+    let listener = TcpListener::bind(at).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status(Fake::NAME, ServingStatus::Serving).await;
+    let server = Server::builder().add_routes(fake.add_service(health));
+    tasks.spawn_until_stopped(async move {
+        server.serve_with_incoming(TcpIncoming::from(listener)).await.expect("serves");
+    });
+    address
 }
 
 /// Where nobody listens.

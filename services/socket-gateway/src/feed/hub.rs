@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use chat_core::{Change, ChangeKind, ConversationId, Event, Listener, Seq};
+use chat_core::{Change, ConversationId, Event, Listener, Seq};
 use tokio::sync::Notify;
 
 use super::crowd::{Entry, Rendered};
@@ -240,16 +240,16 @@ impl State {
     }
 
     fn keep_recent(&mut self, seq: Seq, event: Event) {
-        self.recent_bytes += bytes(&event);
+        self.recent_bytes += event.weight();
         self.recent.push_back((seq, event));
         while self.recent.len() > RECENT || self.recent_bytes > RECENT_BYTES {
             let Some((_, oldest)) = self.recent.pop_front() else { break };
-            self.recent_bytes -= bytes(&oldest);
+            self.recent_bytes -= oldest.weight();
         }
     }
 
     fn keep_waiting(&mut self, change: Change) {
-        let more = weight(&change);
+        let more = change.weight();
         let fits = self.waiting.len() < WAITING && self.waiting_bytes + more <= WAITING_BYTES;
         if fits && !self.waiting.contains_key(&change.seq) {
             self.waiting_bytes += more;
@@ -262,32 +262,12 @@ impl State {
             && self.waiting.first_key_value().is_some_and(|(seq, _)| *seq <= delivered.next())
             && let Some((seq, change)) = self.waiting.pop_first()
         {
-            self.waiting_bytes -= weight(&change);
+            self.waiting_bytes -= change.weight();
             if seq == delivered.next() {
                 self.hand_on(change);
             }
         }
     }
-}
-
-fn bytes(event: &Event) -> usize {
-    match event {
-        Event::Change(change) => weight(change),
-        _ => 0,
-    }
-}
-
-/// About how many bytes a change takes.
-fn weight(change: &Change) -> usize {
-    let content = match &change.kind {
-        ChangeKind::Posted(message) | ChangeKind::Edited(message) => {
-            size_of_val(&**message)
-                + message.text.len()
-                + message.media.iter().map(String::len).sum::<usize>()
-        }
-        _ => 0,
-    };
-    size_of::<Change>() + content
 }
 
 #[cfg(test)]

@@ -8,11 +8,7 @@
 //! that a client misses is one line of a list. A room whose notice message-api could not publish
 //! while the gateways heard all else is in every list of rooms, and told by no event.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::PoisonError,
-    time::Duration,
-};
+use std::{sync::PoisonError, time::Duration};
 
 use chat_core::{
     Conversation, ConversationKind, Event, Notice, Result, Topic, chat::DIRECTS_MAX, clock,
@@ -20,6 +16,7 @@ use chat_core::{
 use tokio::time::Instant;
 
 use super::{GatewayFeed, repair::counted};
+use crate::remembered::Remembered;
 
 /// Notices remembered, to know them again.
 const REMEMBERED: usize = 4_096;
@@ -32,34 +29,14 @@ const SKEW: Duration = Duration::from_secs(5);
 
 /// A notice, for comparing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key {
+pub(super) enum Key {
     Created(u64),
     Registered(u64),
     Deleted(u64),
 }
 
 /// The newest notices told.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    order: VecDeque<Key>,
-    known: HashSet<Key>,
-}
-
-impl Told {
-    /// Remembers it. Was it new?
-    fn remember(&mut self, key: Key) -> bool {
-        if !self.known.insert(key) {
-            return false;
-        }
-        self.order.push_back(key);
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
-    }
-}
+pub(super) type Told = Remembered<Key, REMEMBERED>;
 
 impl GatewayFeed {
     /// Has nobody been told yet?
@@ -91,21 +68,5 @@ impl GatewayFeed {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_notice_is_new_once_and_few_are_remembered() {
-        let mut told = Told::default();
-        assert!(told.remember(Key::Created(1)) && told.remember(Key::Registered(1)));
-        assert!(!told.remember(Key::Created(1)));
-        for n in 0..2 * REMEMBERED as u64 {
-            told.remember(Key::Deleted(n));
-        }
-        assert_eq!((told.order.len(), told.known.len()), (REMEMBERED, REMEMBERED));
     }
 }

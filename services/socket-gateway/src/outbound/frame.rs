@@ -6,18 +6,68 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// First byte of a websocket frame: final, text.
 const TEXT: u8 = 0x81;
 
-/// Longest header of a frame that goes to a client: such frames are not masked.
-const HEADER_MAX: usize = 10;
-
 /// Engine.IO's `message` and Socket.IO's `event`.
-const EVENT: &[u8] = b"42";
+const EVENT: &str = "42";
 
 /// Engine.IO's `message` and Socket.IO's `ack`.
-const ACK: &[u8] = b"43";
+const ACK: &str = "43";
 
-/// A text frame of so many bytes of content.
-fn text_frame(content: usize) -> BytesMut {
-    let mut frame = BytesMut::with_capacity(HEADER_MAX + content);
+/// An event with one argument. `name` needs no escape in JSON, `body` is JSON.
+#[must_use]
+pub(crate) fn event(namespace: &str, name: &str, body: &str) -> Bytes {
+    text_frame(&event_packet(namespace, name, body))
+}
+
+/// How long such a frame is.
+#[must_use]
+pub(crate) fn event_len(namespace: &str, name: &str, body: &str) -> usize {
+    text_frame_len(&event_packet(namespace, name, body))
+}
+
+/// An acknowledgement with one argument, which is JSON.
+#[must_use]
+pub(crate) fn ack(namespace: &str, id: i64, body: &str) -> Bytes {
+    text_frame(&ack_packet(namespace, &id.to_string(), body))
+}
+
+/// How long such a frame is.
+#[must_use]
+pub(crate) fn ack_len(namespace: &str, id: i64, body: &str) -> usize {
+    text_frame_len(&ack_packet(namespace, &id.to_string(), body))
+}
+
+fn event_packet<'a>(namespace: &'a str, name: &'a str, body: &'a str) -> [&'a str; 8] {
+    let [namespace, comma] = prefix(namespace);
+    [EVENT, namespace, comma, "[\"", name, "\",", body, "]"]
+}
+
+fn ack_packet<'a>(namespace: &'a str, id: &'a str, body: &'a str) -> [&'a str; 7] {
+    let [namespace, comma] = prefix(namespace);
+    [ACK, namespace, comma, id, "[", body, "]"]
+}
+
+/// What stands before the payload for a namespace: nothing for `/`, else `/name,`.
+fn prefix(namespace: &str) -> [&str; 2] {
+    if namespace == "/" { ["", ""] } else { [namespace, ","] }
+}
+
+fn text_frame(packet: &[&str]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(text_frame_len(packet));
+    put_header(&mut frame, content_len(packet));
+    packet.iter().for_each(|piece| frame.put_slice(piece.as_bytes()));
+    frame.freeze()
+}
+
+fn text_frame_len(packet: &[&str]) -> usize {
+    let content = content_len(packet);
+    header_len(content) + content
+}
+
+fn content_len(packet: &[&str]) -> usize {
+    packet.iter().map(|piece| piece.len()).sum()
+}
+
+fn put_header(frame: &mut BytesMut, content: usize) {
     frame.put_u8(TEXT);
     match content {
         0..126 => frame.put_u8(content as u8),
@@ -30,50 +80,15 @@ fn text_frame(content: usize) -> BytesMut {
             frame.put_u64(content as u64);
         }
     }
-    frame
 }
 
-/// What stands before the payload for a namespace: nothing for `/`, else `/name,`.
-fn put_namespace(frame: &mut BytesMut, namespace: &str) {
-    if namespace != "/" {
-        frame.put_slice(namespace.as_bytes());
-        frame.put_u8(b',');
+/// Frames that go to a client are not masked.
+const fn header_len(content: usize) -> usize {
+    match content {
+        0..126 => 2,
+        126..=0xffff => 4,
+        _ => 10,
     }
-}
-
-const fn namespace_len(namespace: &str) -> usize {
-    if namespace.len() == 1 { 0 } else { namespace.len() + 1 }
-}
-
-/// An event with one argument. `name` needs no escape in JSON, `body` is JSON.
-#[must_use]
-pub(crate) fn event(namespace: &str, name: &str, body: &str) -> Bytes {
-    let content =
-        EVENT.len() + namespace_len(namespace) + name.len() + body.len() + "[\"\",]".len();
-    let mut frame = text_frame(content);
-    frame.put_slice(EVENT);
-    put_namespace(&mut frame, namespace);
-    frame.put_slice(b"[\"");
-    frame.put_slice(name.as_bytes());
-    frame.put_slice(b"\",");
-    frame.put_slice(body.as_bytes());
-    frame.put_u8(b']');
-    frame.freeze()
-}
-
-/// An acknowledgement with one argument, which is JSON.
-#[must_use]
-pub(crate) fn ack(namespace: &str, id: i64, body: &str) -> Bytes {
-    let id = id.to_string();
-    let content = ACK.len() + namespace_len(namespace) + id.len() + body.len() + "[]".len();
-    let mut frame = text_frame(content);
-    frame.put_slice(ACK);
-    put_namespace(&mut frame, namespace);
-    frame.put_slice(id.as_bytes());
-    frame.put_u8(b'[');
-    frame.put_slice(body.as_bytes());
-    frame.put_u8(b']');
-    frame.freeze()
 }
 
 /// Where `wanted`, a whole frame, stands among the whole frames of `written`.
@@ -115,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn lengths_are_known_beforehand() {
+        for namespace in ["/", "/chat"] {
+            for length in [1, 100, 130, 65_500, 65_600] {
+                let body = "1".repeat(length);
+                assert_eq!(event_len(namespace, "x", &body), event(namespace, "x", &body).len());
+                assert_eq!(ack_len(namespace, 12, &body), ack(namespace, 12, &body).len());
+            }
+        }
+    }
+
+    #[test]
     fn a_frame_is_found_among_others_of_all_lengths() {
         let wanted = event("/", "crossing", "17");
         for length in [0, 1, 125, 126, 200, 65_535, 65_536, 70_000] {
@@ -128,8 +154,9 @@ mod tests {
     #[test]
     fn what_only_looks_like_it_inside_another_is_not_found() {
         let wanted = event("/", "crossing", "17");
-        let inside = text_frame(wanted.len());
-        let written = [&*inside, &*wanted].concat();
+        let mut written = BytesMut::new();
+        put_header(&mut written, wanted.len());
+        written.put_slice(&wanted);
         assert_eq!(find(&written, &wanted), None);
     }
 }

@@ -88,7 +88,7 @@ impl Outbound {
 
     /// Hands a frame over without waiting. `marker` is the one of its socket, which may still be
     /// on its way.
-    pub(crate) fn push(self: &Arc<Self>, marker: Option<&Bytes>, frame: Bytes) {
+    pub(crate) fn push(self: &Arc<Self>, marker: &Bytes, frame: Bytes) {
         let mut queue = self.queue();
         if queue.is_closing {
             // Nothing is written any more, and nobody shall wait for it.

@@ -55,10 +55,8 @@ impl Queue {
 
     /// Takes a frame of the socket with this marker. Answers whether it may go out: not while the
     /// marker has not come.
-    pub(super) fn put(&mut self, marker: Option<&Bytes>, frame: Bytes) -> bool {
-        let crossing =
-            marker.and_then(|marker| self.crossings.iter_mut().find(|c| c.marker == *marker));
-        if let Some(crossing) = crossing {
+    pub(super) fn put(&mut self, marker: &Bytes, frame: Bytes) -> bool {
+        if let Some(crossing) = self.crossings.iter_mut().find(|c| c.marker == *marker) {
             crossing.frames.push(frame);
             return false;
         }
@@ -120,14 +118,15 @@ impl Queue {
     /// Takes whole frames that the library has written; a marker among them lets its socket's
     /// frames through. Answers how many bytes of markers it took out.
     pub(super) fn take_written(&mut self, written: &[u8]) -> usize {
-        let arrived = self.crossings.iter().position(|c| frame::find(written, &c.marker).is_some());
-        let Some(arrived) = arrived else {
+        let mut crossings = self.crossings.iter().enumerate();
+        let arrived =
+            crossings.find_map(|(index, c)| Some((index, frame::find(written, &c.marker)?)));
+        let Some((index, at)) = arrived else {
             self.bytes += written.len();
             self.frames.push_back(Bytes::copy_from_slice(written));
             return 0;
         };
-        let Crossing { marker, frames, .. } = self.crossings.swap_remove(arrived);
-        let at = frame::find(written, &marker).unwrap_or(written.len());
+        let Crossing { marker, frames, .. } = self.crossings.swap_remove(index);
         let (before, after) = (&written[..at], &written[at + marker.len()..]);
         let mut taken_out = marker.len();
         if !before.is_empty() {

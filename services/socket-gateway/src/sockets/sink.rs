@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 use super::{Mount, inbox::Delivery, task::shown};
 use crate::{
-    backlog::{Backlog, header},
+    backlog::Backlog,
     connections::{Connections, KillSwitch},
     outbound::{Outbound, frame},
 };
@@ -207,8 +207,8 @@ impl SocketSink {
         if let Some(direct) = self.direct_now() {
             return self.push(direct, frame::ack(self.namespace, id, body.get()), false);
         }
-        let text = "43[]".len() + self.prefix() + id.to_string().len() + body.get().len();
-        self.send(text, false, || ack.send(&*body));
+        let bytes = frame::ack_len(self.namespace, id, body.get());
+        self.send(bytes, false, || ack.send(&*body));
     }
 
     /// Comes over to the websocket's own queue, once there is one. Runs under the lock.
@@ -245,7 +245,7 @@ impl SocketSink {
         }
         let has_room = direct.outbound.backlog().put(bytes.len(), self.most(fleeting));
         if has_room {
-            direct.outbound.push(Some(&direct.marker), bytes);
+            direct.outbound.push(&direct.marker, bytes);
         }
         self.sent(has_room.then_some(Ok(())), fleeting);
     }
@@ -259,16 +259,8 @@ impl SocketSink {
     }
 
     fn emit_by_library(&self, frame: &Frame) {
-        let text = r#"42["",]"#.len() + self.prefix() + frame.name.len() + frame.body.get().len();
-        self.send(text, frame.fleeting, || self.socket.emit(frame.name, &*frame.body));
-    }
-
-    /// What the namespace takes in a packet.
-    fn prefix(&self) -> usize {
-        match self.namespace {
-            "/" => 0,
-            named => named.len() + ",".len(),
-        }
+        let bytes = frame::event_len(self.namespace, frame.name, frame.body.get());
+        self.send(bytes, frame.fleeting, || self.socket.emit(frame.name, &*frame.body));
     }
 
     /// How many bytes may wait after a frame that must arrive, or that may be missed.
@@ -276,9 +268,8 @@ impl SocketSink {
         if fleeting { self.queue_bytes / 2 } else { self.queue_bytes }
     }
 
-    /// Sends a packet that is so long as a text by the library, if there is room.
-    fn send(&self, text: usize, fleeting: bool, send: impl FnOnce() -> Result<(), SendError>) {
-        let bytes = text + header(text);
+    /// Sends a packet that takes so many bytes by the library, if there is room.
+    fn send(&self, bytes: usize, fleeting: bool, send: impl FnOnce() -> Result<(), SendError>) {
         let (backlog, most) = (self.backlog(), self.most(fleeting));
         // Counted in first, or it might be counted out before.
         let sent = backlog.put(bytes, most).then(|| send().inspect_err(|_| backlog.written(bytes)));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use chat_core::ConversationId;
 use harness::{Heard, SocketIo};
@@ -12,13 +12,14 @@ use super::{
     Answer, Dialect, Me,
     ears::Ears,
     me::{Told, number},
+    with_key,
 };
 use crate::books::{How, Sent, What};
 
 /// Somebody in every room of [`Me::rooms`].
 #[derive(Debug, Default)]
 pub struct Chatto {
-    ears: Option<Ears<SocketIo>>,
+    ears: Ears<SocketIo>,
     since: HashMap<String, u64>,
     segments: HashMap<String, usize>,
     joining: String,
@@ -26,11 +27,10 @@ pub struct Chatto {
 
 impl Chatto {
     async fn join(&mut self, me: &mut Me, room: &str) -> Result<()> {
-        let Some(ears) = &mut self.ears else { bail!("no socket") };
         room.clone_into(&mut self.joining);
         let since = self.since.get(room).copied().unwrap_or(0);
         let request = json!({ "roomId": room, "user": me.name, "since": since });
-        let ack = ears.asks("join room", request).await.map_err(anyhow::Error::msg)?;
+        let ack = self.ears.asks("join room", request).await?;
         self.note(me);
         ensure!(ack["success"] == true, "not joined: {ack}");
         Ok(())
@@ -72,7 +72,7 @@ impl Chatto {
 #[async_trait]
 impl Dialect for Chatto {
     async fn open(&mut self, me: &mut Me) -> Result<()> {
-        self.ears = Some(Ears::new(me.knocks("/socket.io", "/chatto").await?));
+        self.ears.open(me.knocks("/socket.io", "/chatto").await?);
         for room in me.rooms.clone() {
             self.join(me, &room).await?;
         }
@@ -80,35 +80,26 @@ impl Dialect for Chatto {
     }
 
     fn note(&mut self, me: &mut Me) {
-        let news = self.ears.as_mut().map(Ears::news).unwrap_or_default();
-        news.iter().for_each(|heard| self.hear(me, heard));
+        self.ears.news().iter().for_each(|heard| self.hear(me, heard));
     }
 
     fn end(&self) -> Option<String> {
-        self.ears.as_ref().map_or(Some("no socket".to_owned()), Ears::end)
+        self.ears.end()
     }
 
     async fn send(&mut self, me: &mut Me, parcel: &Sent) -> Answer {
-        let Some(ears) = &mut self.ears else { return Answer::Open("no socket".to_owned()) };
-        let mut line = json!({ "roomId": me.rooms[0], "user": me.name, "text": parcel.text });
-        if let Some(key) = &parcel.key {
-            line["clientId"] = json!(key);
-        }
-        match ears.asks("chat message", line).await {
+        let line = json!({ "roomId": me.rooms[0], "user": me.name, "text": parcel.text });
+        match self.ears.asks("chat message", with_key(line, parcel)).await {
             Ok(ack) if ack["success"] == true => {
                 let message = &ack["message"];
                 Answer::Stored(number(&message["_id"]), message["seq"].as_u64())
             }
             Ok(ack) => Answer::Open(ack.to_string()),
-            Err(trouble) => Answer::Open(trouble),
+            Err(trouble) => Answer::Open(format!("{trouble:#}")),
         }
     }
 
     fn close(&mut self, politely: bool) {
-        if let Some(ears) = self.ears.take()
-            && politely
-        {
-            ears.socket.leaves();
-        }
+        self.ears.close(politely);
     }
 }

@@ -10,13 +10,14 @@ use super::{
     ANSWER_WITHIN, Answer, Dialect, Me,
     ears::Ears,
     me::{Told, number},
+    with_key,
 };
 use crate::books::{How, Sent, What};
 
 /// Somebody who watches the first of [`Me::rooms`].
 #[derive(Debug, Default)]
 pub struct Conversations {
-    ears: Option<Ears<PlainSocket>>,
+    ears: Ears<PlainSocket>,
     since: u64,
     segment: usize,
     /// Answers to one's own frames.
@@ -53,28 +54,25 @@ pub(super) fn id_in(url: &Value) -> u64 {
 impl Dialect for Conversations {
     async fn open(&mut self, me: &mut Me) -> Result<()> {
         let path = format!("/ws/conversations/{}?since={}", me.rooms[0], self.since);
-        self.ears = Some(Ears::new(me.watches(&path).await?));
+        self.ears.open(me.watches(&path).await?);
         self.segment = me.next_segment();
         Ok(())
     }
 
     fn note(&mut self, me: &mut Me) {
-        let news = self.ears.as_mut().map(Ears::news).unwrap_or_default();
-        news.iter().for_each(|heard| self.hear(me, heard));
+        self.ears.news().iter().for_each(|heard| self.hear(me, heard));
     }
 
     fn end(&self) -> Option<String> {
-        self.ears.as_ref().map_or(Some("no socket".to_owned()), Ears::end)
+        self.ears.end()
     }
 
     async fn send(&mut self, me: &mut Me, parcel: &Sent) -> Answer {
         self.answers.clear();
-        let Some(ears) = &self.ears else { return Answer::Open("no socket".to_owned()) };
-        let mut frame = json!({ "text": parcel.text });
-        if let Some(key) = &parcel.key {
-            frame["clientId"] = json!(key);
+        match self.ears.socket() {
+            Ok(socket) => socket.sends(&with_key(json!({ "text": parcel.text }), parcel)),
+            Err(trouble) => return Answer::Open(trouble.to_string()),
         }
-        ears.socket.sends(&frame);
         let deadline = Instant::now() + ANSWER_WITHIN;
         loop {
             self.note(me);
@@ -88,17 +86,11 @@ impl Dialect for Conversations {
                 None => sleep(Duration::from_millis(20)).await,
             }
         }
-        if let Some(ears) = &mut self.ears {
-            ears.give_up("no answer");
-        }
+        self.ears.give_up("no answer");
         Answer::Open("no answer".to_owned())
     }
 
     fn close(&mut self, politely: bool) {
-        if let Some(ears) = self.ears.take()
-            && politely
-        {
-            ears.socket.leaves();
-        }
+        self.ears.close(politely);
     }
 }

@@ -1,31 +1,64 @@
-//! A socket and how much of what it heard has been written down.
+//! A socket, while there is one, and how much of what it heard has been written down.
 
 use std::ops::Deref;
 
-use harness::{Heard, Mailbox, SocketIo};
+use anyhow::{Result, bail};
+use harness::{Heard, Mailbox, PlainSocket, SocketIo};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::ANSWER_WITHIN;
 
+/// A kind of socket.
+pub(super) trait Socket: Deref<Target = Mailbox> {
+    /// Leaves politely.
+    fn leaves(&self);
+}
+
+impl Socket for SocketIo {
+    fn leaves(&self) {
+        self.leaves();
+    }
+}
+
+impl Socket for PlainSocket {
+    fn leaves(&self) {
+        self.leaves();
+    }
+}
+
 /// A socket that is read bit by bit.
 #[derive(Debug)]
 pub(super) struct Ears<S> {
-    /// The socket.
-    pub(super) socket: S,
+    socket: Option<S>,
     read: usize,
     broken: Option<String>,
 }
 
-impl<S: Deref<Target = Mailbox>> Ears<S> {
-    /// Nothing is read yet.
-    pub(super) const fn new(socket: S) -> Self {
-        Self { socket, read: 0, broken: None }
+impl<S> Default for Ears<S> {
+    fn default() -> Self {
+        Self { socket: None, read: 0, broken: None }
+    }
+}
+
+impl<S: Socket> Ears<S> {
+    /// From now on it is this socket, of which nothing is read yet.
+    pub(super) fn open(&mut self, socket: S) {
+        *self = Self { socket: Some(socket), ..Self::default() };
+    }
+
+    /// The socket.
+    pub(super) fn socket(&self) -> Result<&S> {
+        match &self.socket {
+            Some(socket) => Ok(socket),
+            None => bail!("no socket"),
+        }
     }
 
     /// What has come since the last call.
     pub(super) fn news(&mut self) -> Vec<Heard> {
-        let news = self.socket.heard_after(self.read);
+        let news = self.socket.as_ref().map(|socket| socket.heard_after(self.read));
+        let news = news.unwrap_or_default();
         self.read += news.len();
         news
     }
@@ -37,24 +70,33 @@ impl<S: Deref<Target = Mailbox>> Ears<S> {
 
     /// Why it is of no use any more.
     pub(super) fn end(&self) -> Option<String> {
-        self.broken.clone().or_else(|| self.socket.end())
+        let Some(socket) = &self.socket else { return Some("no socket".to_owned()) };
+        self.broken.clone().or_else(|| socket.end())
+    }
+
+    /// Leaves: politely, or without a word.
+    pub(super) fn close(&mut self, politely: bool) {
+        if let Some(socket) = self.socket.take()
+            && politely
+        {
+            socket.leaves();
+        }
     }
 }
 
 impl Ears<SocketIo> {
     /// Asks and waits; whoever does not answer in time is given up.
-    pub(super) async fn asks(&mut self, event: &str, data: Value) -> Result<Value, String> {
-        let pending = self.socket.emit_with_ack(event, data);
+    pub(super) async fn asks(&mut self, event: &str, data: Value) -> Result<Value> {
+        let socket = self.socket()?;
+        let pending = socket.emit_with_ack(event, data);
         let answered = tokio::select! {
             answered = timeout(ANSWER_WITHIN, pending.answer()) => answered,
-            _ = self.socket.sees_the_end() => return Err("the connection ended".to_owned()),
+            _ = socket.sees_the_end() => bail!("the connection ended"),
         };
-        match answered {
-            Ok(Ok(answer)) => Ok(answer),
-            _ => {
-                self.give_up("no answer");
-                Err("no answer".to_owned())
-            }
-        }
+        let Ok(Ok(answer)) = answered else {
+            self.give_up("no answer");
+            bail!("no answer");
+        };
+        Ok(answer)
     }
 }

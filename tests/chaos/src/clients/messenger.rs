@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use harness::{Heard, SocketIo};
 use rand::RngExt;
@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use super::{
     Answer, Dialect, Me,
     ears::Ears,
+    known::Known,
     me::{Told, edited, number},
+    with_key,
 };
 use crate::books::{How, Sent, What};
 
@@ -20,16 +22,12 @@ use crate::books::{How, Sent, What};
 const PAGE: usize = 100;
 
 /// Somebody who writes to one peer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Messenger {
     peer: String,
     waits_for: Vec<String>,
-    ears: Option<Ears<SocketIo>>,
-    newest: u64,
-    /// Up to here nothing is missing.
-    whole: u64,
-    /// Has the last catching up come to its end?
-    is_whole: bool,
+    ears: Ears<SocketIo>,
+    known: Known,
     unread: BTreeSet<u64>,
     segment: usize,
     is_dead: bool,
@@ -39,37 +37,18 @@ impl Messenger {
     /// Writes to the peer, and waits for those users.
     #[must_use]
     pub fn with(peer: &str, waits_for: &[String]) -> Self {
-        Self {
-            peer: peer.to_owned(),
-            waits_for: waits_for.to_vec(),
-            ears: None,
-            newest: 0,
-            whole: 0,
-            is_whole: false,
-            unread: BTreeSet::new(),
-            segment: 0,
-            is_dead: false,
-        }
-    }
-
-    fn ears(&mut self) -> Result<&mut Ears<SocketIo>> {
-        match &mut self.ears {
-            Some(ears) => Ok(ears),
-            None => bail!("no socket"),
-        }
+        Self { peer: peer.to_owned(), waits_for: waits_for.to_vec(), ..Self::default() }
     }
 
     async fn asks(&mut self, event: &str, data: Value) -> Result<Value> {
-        let answer = self.ears()?.asks(event, data).await.map_err(anyhow::Error::msg)?;
+        let answer = self.ears.asks(event, data).await?;
         ensure!(answer["success"] != false, "refused: {answer}");
         Ok(answer)
     }
 
     async fn catch_up(&mut self, me: &mut Me) -> Result<()> {
         // Live chats may come meanwhile: the pages go on from the newest one fetched.
-        // What came live while a catching up was cut short says nothing of what came before.
-        let mut after = self.whole;
-        self.is_whole = false;
+        let mut after = self.known.begins();
         loop {
             let mut page = json!({ "user": self.peer, "limit": PAGE });
             if after > 0 {
@@ -82,7 +61,7 @@ impl Messenger {
                 after = after.max(number(&chat["id"]));
             }
             if chats.len() < PAGE {
-                (self.whole, self.is_whole) = (self.newest, true);
+                self.known.ends();
                 return Ok(());
             }
         }
@@ -91,10 +70,7 @@ impl Messenger {
     fn chat(&mut self, me: &Me, how: How, what: What, chat: &Value) {
         let told = Told::of(chat, "id", "message");
         if what == What::Posted {
-            self.newest = self.newest.max(told.id);
-            if self.is_whole {
-                self.whole = self.newest;
-            }
+            self.known.hears(told.id);
             if chat["recipient"] == me.name.as_str() {
                 self.unread.insert(told.id);
             }
@@ -126,7 +102,7 @@ impl Dialect for Messenger {
         if std::mem::take(&mut self.is_dead) {
             me.logs_in().await?;
         }
-        self.ears = Some(Ears::new(me.knocks("/ws", "/chat").await?));
+        self.ears.open(me.knocks("/ws", "/chat").await?);
         self.segment = me.next_segment();
         self.catch_up(me).await?;
         for user in self.waits_for.clone() {
@@ -136,20 +112,16 @@ impl Dialect for Messenger {
     }
 
     fn note(&mut self, me: &mut Me) {
-        let news = self.ears.as_mut().map(Ears::news).unwrap_or_default();
-        news.iter().for_each(|heard| self.hear(me, heard));
+        self.ears.news().iter().for_each(|heard| self.hear(me, heard));
     }
 
     fn end(&self) -> Option<String> {
-        self.ears.as_ref().map_or(Some("no socket".to_owned()), Ears::end)
+        self.ears.end()
     }
 
     async fn send(&mut self, _: &mut Me, parcel: &Sent) -> Answer {
-        let mut data = json!({ "user": self.peer, "message": parcel.text });
-        if let Some(key) = &parcel.key {
-            data["clientId"] = json!(key);
-        }
-        match self.asks("send-message", data).await {
+        let data = json!({ "user": self.peer, "message": parcel.text });
+        match self.asks("send-message", with_key(data, parcel)).await {
             Ok(answer) => {
                 let id = number(&answer["chat"]["id"]);
                 Answer::Stored(id, None)
@@ -172,10 +144,6 @@ impl Dialect for Messenger {
     }
 
     fn close(&mut self, politely: bool) {
-        if let Some(ears) = self.ears.take()
-            && politely
-        {
-            ears.socket.leaves();
-        }
+        self.ears.close(politely);
     }
 }

@@ -4,6 +4,7 @@
 mod chatto;
 mod conversations;
 mod ears;
+mod known;
 mod me;
 mod messenger;
 mod one_to_one;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use async_trait::async_trait;
 use rand::RngExt;
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 pub(crate) use self::me::{PASSWORD, number};
@@ -66,6 +68,14 @@ pub trait Dialect: Send {
 
     /// Leaves: politely, or without a word.
     fn close(&mut self, politely: bool);
+}
+
+/// What is sent, with the parcel's key, if it has one.
+fn with_key(mut data: Value, parcel: &Sent) -> Value {
+    if let Some(key) = &parcel.key {
+        data["clientId"] = json!(key);
+    }
+    data
 }
 
 /// One client from its beginning to its end.

@@ -10,20 +10,20 @@ use crate::books::{How, Sent, What};
 /// Somebody who listens.
 #[derive(Debug, Default)]
 pub struct Tinychat {
-    ears: Option<Ears<SocketIo>>,
+    ears: Ears<SocketIo>,
     segment: usize,
 }
 
 #[async_trait]
 impl Dialect for Tinychat {
     async fn open(&mut self, me: &mut Me) -> Result<()> {
-        self.ears = Some(Ears::new(me.knocks("/socket.io", "/tinychat").await?));
+        self.ears.open(me.knocks("/socket.io", "/tinychat").await?);
         self.segment = me.next_segment();
         Ok(())
     }
 
     fn note(&mut self, me: &mut Me) {
-        let news = self.ears.as_mut().map(Ears::news).unwrap_or_default();
+        let news = self.ears.news();
         for heard in news.iter().filter(|heard| heard.event == "broadcast:message") {
             let told = Told::of(&heard.data, "id", "content");
             me.heard(How::Live, What::Posted, self.segment, told);
@@ -31,7 +31,7 @@ impl Dialect for Tinychat {
     }
 
     fn end(&self) -> Option<String> {
-        self.ears.as_ref().map_or(Some("no socket".to_owned()), Ears::end)
+        self.ears.end()
     }
 
     async fn send(&mut self, _: &mut Me, _: &Sent) -> Answer {
@@ -39,10 +39,6 @@ impl Dialect for Tinychat {
     }
 
     fn close(&mut self, politely: bool) {
-        if let Some(ears) = self.ears.take()
-            && politely
-        {
-            ears.socket.leaves();
-        }
+        self.ears.close(politely);
     }
 }

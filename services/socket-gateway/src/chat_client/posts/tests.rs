@@ -22,15 +22,14 @@ use tonic::{
     Request, Response,
     body::Body,
     server::{Grpc, NamedService, StreamingService},
-    transport::{Server, server::TcpIncoming},
+    service::Routes,
 };
-use tonic_health::ServingStatus;
 use tonic_prost::ProstCodec;
 
 use super::*;
 use crate::chat_client::{
     ChatClient,
-    tests::{ANYWHERE, client_of, nowhere},
+    tests::{ANYWHERE, client_of, nowhere, serve},
 };
 
 /// What a fake does with a stream of posts.
@@ -79,15 +78,7 @@ impl Fake {
     }
 
     async fn serves(&self, tasks: &Shutdown) -> SocketAddr {
-        let listener = TcpListener::bind(ANYWHERE).await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (reporter, health) = tonic_health::server::health_reporter();
-        reporter.set_service_status(Self::NAME, ServingStatus::Serving).await;
-        let server = Server::builder().add_service(self.clone()).add_service(health);
-        tasks.spawn_until_stopped(async move {
-            server.serve_with_incoming(TcpIncoming::from(listener)).await.expect("serves");
-        });
-        address
+        serve(Routes::new(self.clone()), ANYWHERE, tasks).await
     }
 
     fn outcome(&self, habit: Habit, numbered: v1::NumberedPost) -> Option<v1::PostOutcome> {
