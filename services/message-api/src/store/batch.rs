@@ -1,19 +1,18 @@
-//! What one commit of many posts does: known keys, seqs (heads.rs), then the rows (insert.rs).
+//! What one commit of many posts does: two round trips, and between them a verdict on each post.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
-use chat_core::{ChatError, Code, ConversationId, Message, MessageId, Seq, UserId, clock};
-use sqlx::{AssertSqlSafe, MySqlConnection, Row};
+use chat_core::{ChatError, Code, Message, MessageId, clock};
+use sqlx::MySqlConnection;
 
 use super::{
     Result, StoreError,
-    heads::raise_heads,
-    insert::{New, count_unread, insert},
+    hold::{Held, guest, hold},
+    insert::{New, store},
     post::{DedupKey, Post, Stored},
-    rows::{MessageRow, select_messages},
-    shapes,
-    transaction::Work,
+    transaction::Transaction,
+    users::username_taken,
 };
 
 /// One answer for each post, in their order.
@@ -23,163 +22,74 @@ pub(super) type Answers = Vec<Result<Stored, ChatError>>;
 pub(super) struct Batch<'a>(pub(super) &'a [Post]);
 
 #[async_trait]
-impl Work for Batch<'_> {
+impl Transaction for Batch<'_> {
     type Out = Answers;
 
-    async fn run(&self, connection: &mut MySqlConnection) -> Result<Answers> {
+    async fn commit(&self, connection: &mut MySqlConnection) -> Result<Answers> {
         let keys: Vec<_> = self.0.iter().map(Post::dedup_key).collect();
-        let known = known_messages(connection, &keys).await?;
-        let mut plan = Plan::new(self.0, &keys, &known);
-        let gone = deleted_authors(connection, &plan.fresh).await?;
-        plan.fresh.retain(|(_, post)| !is_of(post, &gone));
-        let conversations = plan.fresh.iter().map(|(_, post)| post.conversation);
-        let heads = raise_heads(connection, conversations).await?;
-        let (messages, refused) = with_seqs(&plan.fresh, heads);
-        let messages = insert(connection, messages).await?;
-        count_unread(connection, &messages).await?;
-        let stored: HashMap<usize, Message> =
-            messages.into_iter().map(|new| (new.index, new.message)).collect();
-        Ok(self.answers(&plan, &stored, (refused, gone), known, &keys))
+        let held = hold(connection, self.0, &keys).await?;
+        let verdicts = verdicts(self.0, &keys, &held);
+        let id_step = held.id_step;
+        let new = with_seqs(self.0, &keys, &verdicts, held);
+        let stored = store(connection, new, id_step).await?;
+        Ok(answers(verdicts, stored))
     }
 
     /// A key that another replica stored meanwhile is found at the next look.
     fn worth_repeating(&self, error: &StoreError) -> bool {
-        error.is_contention() || error.is_duplicate()
+        error.is_contention() || error.is_duplicate() || matches!(error, StoreError::NotBegun(_))
     }
 }
 
-impl Batch<'_> {
-    fn answers(
-        &self,
-        plan: &Plan<'_>,
-        stored: &HashMap<usize, Message>,
-        (refused, gone): (Vec<usize>, HashSet<UserId>),
-        known: HashMap<DedupKey, Message>,
-        keys: &[Option<DedupKey>],
-    ) -> Answers {
-        let answer = |index: usize| {
-            if let Some(message) = keys[index].as_ref().and_then(|key| known.get(key)) {
-                return Ok(Stored { message: message.clone(), is_new: false });
-            }
-            let first = plan.first.get(&index).copied().unwrap_or(index);
-            match stored.get(&first) {
-                Some(message) => Ok(Stored { message: message.clone(), is_new: first == index }),
-                None if refused.contains(&first) => {
-                    Err(ChatError::new(Code::NotFound, "there is no such conversation"))
-                }
-                None if is_of(&self.0[index], &gone) => {
-                    let sentence = "this account has been deleted";
-                    Err(ChatError::new(Code::Unauthorised, sentence))
-                }
-                None => Err(ChatError::internal("a post got lost in its batch", index)),
-            }
-        };
-        (0..self.0.len()).map(answer).collect()
-    }
+/// What is to become of a post.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is stored.
+    New,
+    /// It repeats one that was stored before.
+    Known(Box<Message>),
+    /// It repeats that one of the same batch, which is new.
+    Same(usize),
+    Refused(ChatError),
 }
 
-/// Which posts are new, and which repeat one of the same batch.
-struct Plan<'a> {
-    fresh: Vec<(usize, &'a Post)>,
-    first: HashMap<usize, usize>,
-}
-
-impl<'a> Plan<'a> {
-    fn new(
-        posts: &'a [Post],
-        keys: &[Option<DedupKey>],
-        known: &HashMap<DedupKey, Message>,
-    ) -> Self {
-        let mut plan = Self { fresh: Vec::new(), first: HashMap::new() };
-        let mut seen = HashMap::new();
-        for (index, post) in posts.iter().enumerate() {
-            match keys[index] {
-                Some(key) if known.contains_key(&key) => {}
-                Some(key) if seen.contains_key(&key) => {
-                    plan.first.insert(index, seen[&key]);
-                }
-                key => {
-                    key.map(|key| seen.insert(key, index));
-                    plan.fresh.push((index, post));
-                }
-            }
+fn verdicts(posts: &[Post], keys: &[Option<DedupKey>], held: &Held) -> Vec<Verdict> {
+    let mut seen = HashMap::new();
+    let verdict = |(index, (post, key)): (usize, (&Post, &Option<DedupKey>))| {
+        if guest(&post.author).is_some_and(|name| held.taken.contains(&name.key())) {
+            return Verdict::Refused(username_taken());
         }
-        plan
-    }
-}
-
-/// The messages that were stored under these keys before, deleted ones too.
-async fn known_messages(
-    connection: &mut MySqlConnection,
-    keys: &[Option<DedupKey>],
-) -> Result<HashMap<DedupKey, Message>> {
-    let keys: Vec<&DedupKey> = shapes::padded(keys.iter().flatten().collect());
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let marks = vec!["?"; keys.len()].join(",");
-    let sql =
-        select_messages!("WHERE m.dedup_key IN (").replacen("SELECT ", "SELECT m.dedup_key, ", 1)
-            + &marks
-            + ")";
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for key in keys {
-        query = query.bind(key.as_slice());
-    }
-    let mut known = HashMap::new();
-    for row in query.fetch_all(connection).await? {
-        let key: Vec<u8> = row.try_get("dedup_key")?;
-        let message = <MessageRow as sqlx::FromRow<_>>::from_row(&row)?.into_message()?;
-        if let Some(key) = key.first_chunk() {
-            known.insert(*key, message);
+        if let Some(message) = key.as_ref().and_then(|key| held.known.get(key)) {
+            return Verdict::Known(Box::new(message.clone()));
         }
-    }
-    Ok(known)
+        if post.author.user().is_some_and(|user| held.deleted.contains(&user.id)) {
+            let sentence = "this account has been deleted";
+            return Verdict::Refused(ChatError::new(Code::Unauthorised, sentence));
+        }
+        if let Some(first) = key.as_ref().and_then(|key| seen.get(key)) {
+            return Verdict::Same(*first);
+        }
+        if !held.heads.contains_key(&post.conversation) {
+            let sentence = "there is no such conversation";
+            return Verdict::Refused(ChatError::new(Code::NotFound, sentence));
+        }
+        key.map(|key| seen.insert(key, index));
+        Verdict::New
+    };
+    posts.iter().zip(keys).enumerate().map(verdict).collect()
 }
 
-/// Those authors whose accounts have been deleted. Their rows are held until the commit, so that a
-/// deletion waits for it, and nothing is stored after a deletion has been confirmed.
-async fn deleted_authors(
-    connection: &mut MySqlConnection,
-    fresh: &[(usize, &Post)],
-) -> Result<HashSet<UserId>> {
-    let authors: BTreeSet<_> =
-        fresh.iter().filter_map(|(_, post)| post.author.user()).map(|user| user.id.0).collect();
-    let authors = shapes::padded(authors.into_iter().collect());
-    if authors.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let marks = vec!["?"; authors.len()].join(",");
-    let sql = format!(
-        "SELECT id, deleted_at IS NOT NULL FROM users FORCE INDEX (PRIMARY) \
-         WHERE id IN ({marks}) LOCK IN SHARE MODE"
-    );
-    let mut query = sqlx::query_as(AssertSqlSafe(sql));
-    for author in authors {
-        query = query.bind(author);
-    }
-    let rows: Vec<(u64, bool)> = query.fetch_all(connection).await?;
-    Ok(rows.into_iter().filter_map(|(id, gone)| gone.then_some(UserId(id))).collect())
-}
-
-fn is_of(post: &Post, users: &HashSet<UserId>) -> bool {
-    post.author.user().is_some_and(|user| users.contains(&user.id))
-}
-
-/// Gives each fresh post its place, in the order in which they queued up. Those whose conversation
-/// does not exist are refused. The time is taken now that the conversations are held, so that it
-/// runs with the seqs.
+/// Gives each new post its place, in the order in which they queued up. The time is taken now that
+/// the conversations are held, so that it runs with the seqs.
 fn with_seqs<'a>(
-    fresh: &[(usize, &'a Post)],
-    mut heads: HashMap<ConversationId, Seq>,
-) -> (Vec<New<'a>>, Vec<usize>) {
-    let now = clock::now();
-    let (mut messages, mut refused) = (Vec::new(), Vec::new());
-    for &(index, post) in fresh {
-        let Some(head) = heads.get_mut(&post.conversation) else {
-            refused.push(index);
-            continue;
-        };
+    posts: &'a [Post],
+    keys: &[Option<DedupKey>],
+    verdicts: &[Verdict],
+    held: Held,
+) -> Vec<New<'a>> {
+    let (now, mut heads) = (clock::now(), held.heads);
+    let place = |((post, key), verdict): ((&'a Post, &Option<DedupKey>), &Verdict)| {
+        let head = heads.get_mut(&post.conversation).filter(|_| *verdict == Verdict::New)?;
         *head = head.next();
         let message = Message {
             id: MessageId(0),
@@ -194,22 +104,57 @@ fn with_seqs<'a>(
             client_id: post.client_id.clone(),
             via: post.via,
         };
-        messages.push(New { index, post, message });
+        Some(New { post, key: *key, message })
+    };
+    posts.iter().zip(keys).zip(verdicts).filter_map(place).collect()
+}
+
+fn answers(verdicts: Vec<Verdict>, stored: Vec<Message>) -> Answers {
+    let mut stored = stored.into_iter();
+    let mut answers: Answers = Vec::with_capacity(verdicts.len());
+    for verdict in verdicts {
+        answers.push(match verdict {
+            Verdict::New => match stored.next() {
+                Some(message) => Ok(Stored { message, is_new: true }),
+                None => Err(ChatError::internal("a post got lost in its batch", answers.len())),
+            },
+            Verdict::Known(message) => Ok(Stored { message: *message, is_new: false }),
+            Verdict::Same(first) => {
+                answers[first].clone().map(|stored| Stored { is_new: false, ..stored })
+            }
+            Verdict::Refused(refusal) => Err(refusal),
+        });
     }
-    (messages, refused)
+    answers
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use chat_core::{ConversationId, Seq, UserId};
+
     use super::*;
     use crate::store::post::tests::{post, user};
 
     #[test]
-    fn only_the_first_of_a_key_is_fresh_in_a_batch() {
-        let posts = [post(user(1), "k"), post(user(1), "k"), post(user(1), ""), post(user(1), "")];
+    fn only_the_first_of_a_key_is_new_in_a_batch() {
+        let posts = [post(user(1), "k"), post(user(1), "k"), post(user(1), ""), post(user(2), "")];
         let keys: Vec<_> = posts.iter().map(Post::dedup_key).collect();
-        let plan = Plan::new(&posts, &keys, &HashMap::new());
-        assert_eq!(plan.fresh.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 2, 3]);
-        assert_eq!(plan.first, HashMap::from([(1, 0)]));
+        let held = Held {
+            heads: HashMap::from([(ConversationId::LOBBY, Seq(7))]),
+            deleted: HashSet::from([UserId(2)]),
+            taken: HashSet::new(),
+            known: HashMap::new(),
+            id_step: 1,
+        };
+        let verdicts = verdicts(&posts, &keys, &held);
+        assert_eq!(verdicts[..3], [Verdict::New, Verdict::Same(0), Verdict::New]);
+        assert!(matches!(&verdicts[3], Verdict::Refused(e) if e.code() == Code::Unauthorised));
+        let new = with_seqs(&posts, &keys, &verdicts, held);
+        assert_eq!(new.iter().map(|new| new.message.seq.0).collect::<Vec<_>>(), [8, 9]);
+        let answers = answers(verdicts, new.into_iter().map(|new| new.message).collect());
+        let is_new = answers[..3].iter().map(|a| a.as_ref().map(|stored| stored.is_new));
+        assert_eq!(is_new.collect::<Vec<_>>(), [Ok(true), Ok(false), Ok(true)]);
     }
 }

@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    Connection, Executor, MySqlConnection, MySqlPool,
+    ConnectOptions, Connection, Executor, MySqlConnection, MySqlPool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
 
@@ -27,6 +27,8 @@ pub fn options(url: &str) -> Result<MySqlConnectOptions, String> {
         return Err("it names no database (mysql://user:password@host:3306/database)".into());
     }
     let options = options.charset("utf8mb4").timezone(Some("+00:00".to_owned()));
+    // What people write stands in statements, and must not stand in logs.
+    let options = options.disable_statement_logging();
     Ok(options.statement_cache_capacity(STATEMENTS))
 }
 

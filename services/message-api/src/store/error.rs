@@ -12,6 +12,9 @@ pub enum StoreError {
     /// Not the database's fault.
     #[error(transparent)]
     Refused(#[from] ChatError),
+    /// The connection was lost before anything was stored.
+    #[error("not begun: {0}")]
+    NotBegun(#[source] sqlx::Error),
     /// The transaction took too long; whether it was committed is unknown.
     #[error("the transaction took too long")]
     TooSlow,
@@ -24,6 +27,8 @@ mod number {
     pub(super) const DEADLOCK: u16 = 1213;
     pub(super) const CHECKREAD: u16 = 1020;
     pub(super) const NO_SUCH_DATABASE: u16 = 1049;
+    /// The server closes the connection: shutting down, killed, idle for too long.
+    pub(super) const LOST: [u16; 3] = [1053, 1927, 4031];
     /// Too many connections, shutting down, killed, read-only (a failover under way), too slow.
     pub(super) const PASSING: [u16; 12] =
         [1040, 1053, 1077, 1129, 1203, 1290, 1317, 1792, 1836, 1927, 1969, 3024];
@@ -48,6 +53,17 @@ impl StoreError {
         self.number() == Some(number::NO_SUCH_DATABASE)
     }
 
+    /// The same, of a statement that stores nothing.
+    pub(super) fn before_storing(self) -> Self {
+        let is_lost = self.number().is_some_and(|number| number::LOST.contains(&number));
+        match self {
+            Self::Sql(lost) if is_lost || matches!(lost, sqlx::Error::Io(_)) => {
+                Self::NotBegun(lost)
+            }
+            other => other,
+        }
+    }
+
     /// Another transaction was in the way; the same again will work. Nothing was stored.
     #[must_use]
     pub fn is_contention(&self) -> bool {
@@ -59,7 +75,7 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Refused(error) => error.code().is_transient(),
-            Self::TooSlow => true,
+            Self::TooSlow | Self::NotBegun(_) => true,
             Self::Sql(
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)

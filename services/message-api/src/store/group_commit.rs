@@ -18,6 +18,7 @@ pub use super::post::{Post, Stored};
 use super::{
     Store,
     batch::{Answers, Batch},
+    transaction::Kept,
 };
 use crate::publisher::{Publisher, topics};
 
@@ -50,8 +51,8 @@ impl GroupCommit {
     pub fn start(store: &Store, publisher: &Publisher, tasks: &Shutdown) -> Self {
         let lane = |_| {
             let (sender, queue) = mpsc::channel(QUEUE);
-            let lane =
-                Lane { store: store.clone(), publisher: publisher.clone(), stop: tasks.clone() };
+            let (store, publisher, stop) = (store.clone(), publisher.clone(), tasks.clone());
+            let lane = Lane { store, publisher, stop, kept: Kept::default() };
             tasks.spawn(lane.run(queue));
             sender
         };
@@ -82,10 +83,11 @@ struct Lane {
     store: Store,
     publisher: Publisher,
     stop: Shutdown,
+    kept: Kept,
 }
 
 impl Lane {
-    async fn run(self, mut queue: mpsc::Receiver<Queued>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Queued>) {
         let mut taken = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
@@ -102,11 +104,11 @@ impl Lane {
         }
     }
 
-    async fn commit(&self, queued: Vec<Queued>) {
+    async fn commit(&mut self, queued: Vec<Queued>) {
         let began = Instant::now();
         let (posts, waiting): (Vec<_>, Vec<_>) =
             queued.into_iter().map(|q| (q.post, (q.origin, q.answer))).unzip();
-        let answers = self.store.commit_posts(&posts).await;
+        let answers = self.store.commit_posts(&mut self.kept, &posts).await;
         metrics::histogram!("switchboard_commit_seconds").record(began.elapsed());
         let count = u32::try_from(posts.len()).unwrap_or(u32::MAX);
         metrics::histogram!("switchboard_commit_posts").record(count);
@@ -144,12 +146,12 @@ fn fitting(queued: &[Queued]) -> usize {
 impl Store {
     /// Commits posts together. If that fails for a reason that lies in the posts, each is tried
     /// alone, so that one that can't be stored fails alone.
-    pub(super) async fn commit_posts(&self, posts: &[Post]) -> Answers {
-        match self.transact(&Batch(posts)).await {
+    pub(super) async fn commit_posts(&self, kept: &mut Kept, posts: &[Post]) -> Answers {
+        match self.transact_on(kept, &Batch(posts)).await {
             Ok(answers) => answers,
             Err(error) if posts.len() > 1 && !error.is_passing() => {
                 tracing::warn!(%error, posts = posts.len(), "batch failed, trying one by one");
-                self.commit_each(posts).await
+                self.commit_each(kept, posts).await
             }
             Err(error) => {
                 let refusal = ChatError::from(error);
@@ -158,10 +160,10 @@ impl Store {
         }
     }
 
-    async fn commit_each(&self, posts: &[Post]) -> Answers {
+    async fn commit_each(&self, kept: &mut Kept, posts: &[Post]) -> Answers {
         let mut answers = Vec::with_capacity(posts.len());
         for post in posts {
-            let alone = self.transact(&Batch(std::slice::from_ref(post))).await;
+            let alone = self.transact_on(kept, &Batch(std::slice::from_ref(post))).await;
             answers.push(match alone.map(|mut answer| answer.pop()) {
                 Ok(Some(answer)) => answer,
                 Ok(None) => Err(ChatError::internal("group commit", "no answer for a post")),

@@ -1,115 +1,112 @@
-//! The rows of one commit: messages with their ids, and the unread counters.
+//! The second round trip of a commit of posts: heads, rows, unread counters, and the commit itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+};
 
-use chat_core::{ChatError, ClientId, ConversationId, Message, MessageId, Seq};
-use sqlx::{AssertSqlSafe, MySqlConnection};
+use chat_core::{ClientId, Message, MessageId, clock};
+use sqlx::MySqlConnection;
 
 use super::{
     Result,
-    post::Post,
+    post::{DedupKey, Post},
     rows::{media_column, via_column},
-    shapes,
+    script::{Bytes, List, Moment, Nullable, Script, Text},
 };
 
 /// A message on its way into its row.
 pub(super) struct New<'a> {
-    pub(super) index: usize,
     pub(super) post: &'a Post,
+    pub(super) key: Option<DedupKey>,
     pub(super) message: Message,
 }
 
-/// Stores the rows with few statements and learns their ids.
-pub(super) async fn insert<'a>(
+/// Stores all that is new, commits, and answers the messages with their ids. Their conversations
+/// are held.
+pub(super) async fn store(
     connection: &mut MySqlConnection,
-    mut messages: Vec<New<'a>>,
-) -> Result<Vec<New<'a>>> {
-    let mut last = MessageId(0);
-    for rows in shapes::few(&messages) {
-        last = insert_rows(connection, rows).await?;
+    new: Vec<New<'_>>,
+    id_step: u64,
+) -> Result<Vec<Message>> {
+    let mut script = Script::default();
+    if new.is_empty() {
+        script.add("COMMIT");
+        script.run(connection).await?;
+        return Ok(Vec::new());
     }
-    match messages.as_mut_slice() {
-        [] => {}
-        [only] => only.message.id = last,
-        _ => read_ids(connection, &mut messages).await?,
-    }
-    Ok(messages)
-}
-
-/// Answers the id that the first row got.
-async fn insert_rows(connection: &mut MySqlConnection, messages: &[New<'_>]) -> Result<MessageId> {
-    let rows = vec!["(?,?,?,?,?,?,?,?,?,?)"; messages.len()].join(",");
-    let sql = format!(
+    raise_heads(&mut script, &new);
+    let inserted = script.add(format_args!(
         "INSERT INTO messages (conversation_id, seq, author_id, author_name, text, media, \
-         created_at, client_id, dedup_key, via) VALUES {rows}"
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for New { post, message, .. } in messages {
-        query = query
-            .bind(message.conversation.raw())
-            .bind(message.seq.0)
-            .bind(post.author.user().map(|user| user.id.0))
-            .bind(post.author.name().as_str())
-            .bind(&post.text)
-            .bind(media_column(&post.media))
-            .bind(message.created_at)
-            .bind(post.client_id.as_ref().map(ClientId::as_str))
-            .bind(post.dedup_key().map(|key| key.to_vec()))
-            .bind(via_column(post.via));
-    }
-    Ok(MessageId(query.execute(connection).await?.last_insert_id()))
+         created_at, client_id, dedup_key, via) VALUES {}",
+        List(&new)
+    ));
+    count_unread(&mut script, &new);
+    script.add("COMMIT");
+    let first = script.run(connection).await?.last_insert_id(inserted);
+    let ids = (0..).map(|n| MessageId(first + n * id_step));
+    Ok(new.into_iter().zip(ids).map(|(new, id)| Message { id, ..new.message }).collect())
 }
 
-/// The ids of several rows are read back: how they follow one another is the server's business.
-async fn read_ids(connection: &mut MySqlConnection, messages: &mut [New<'_>]) -> Result<()> {
-    let mut spans = BTreeMap::<ConversationId, (Seq, Seq)>::new();
-    for New { message, .. } in &*messages {
-        let span = spans.entry(message.conversation).or_insert((message.seq, message.seq));
-        *span = (span.0.min(message.seq), span.1.max(message.seq));
+/// Raises the head of each conversation by its number of posts: a statement for each number.
+fn raise_heads(script: &mut Script, new: &[New<'_>]) {
+    let mut counts = BTreeMap::<_, u64>::new();
+    for New { post, .. } in new {
+        *counts.entry(post.conversation.raw()).or_default() += 1;
     }
-    let spans = shapes::padded(spans.into_iter().collect());
-    let clause = "(conversation_id = ? AND seq BETWEEN ? AND ?)";
-    let sql = format!(
-        "SELECT conversation_id, seq, id FROM messages WHERE {}",
-        vec![clause; spans.len()].join(" OR ")
-    );
-    let mut query = sqlx::query_as(AssertSqlSafe(sql));
-    for (id, (first, last)) in &spans {
-        query = query.bind(id.raw()).bind(first.0).bind(last.0);
+    let mut by_count = BTreeMap::<_, Vec<u64>>::new();
+    for (id, count) in counts {
+        by_count.entry(count).or_default().push(id);
     }
-    let rows: Vec<(u64, u64, u64)> = query.fetch_all(connection).await?;
-    let ids: HashMap<_, _> = rows.into_iter().map(|(c, seq, id)| ((c, seq), id)).collect();
-    for New { message, .. } in messages {
-        let id = ids.get(&(message.conversation.raw(), message.seq.0));
-        let id = id.ok_or_else(|| ChatError::internal("a stored row is not there", message.seq))?;
-        message.id = MessageId(*id);
+    let now = Moment(clock::now());
+    for (count, ids) in by_count {
+        script.add(format_args!(
+            "UPDATE conversations FORCE INDEX (PRIMARY) SET head = head + {count}, \
+             message_count = message_count + {count}, \
+             last_activity_at = GREATEST(last_activity_at, {now}) WHERE id IN ({})",
+            List(&ids)
+        ));
     }
-    Ok(())
 }
 
-/// Few statements raise the counters of all directs.
-pub(super) async fn count_unread(
-    connection: &mut MySqlConnection,
-    messages: &[New<'_>],
-) -> Result<()> {
+/// One statement raises the counters of all directs.
+fn count_unread(script: &mut Script, new: &[New<'_>]) {
     let mut unread = BTreeMap::<_, u64>::new();
-    for New { post, .. } in messages {
+    for New { post, .. } in new {
         if let Some(recipient) = post.recipient() {
-            *unread.entry((post.conversation, recipient)).or_default() += 1;
+            *unread.entry((post.conversation.raw(), recipient.0)).or_default() += 1;
         }
     }
-    let unread: Vec<_> = unread.into_iter().collect();
-    for rows in shapes::few(&unread) {
-        let sql = format!(
-            "INSERT INTO direct_members (conversation_id, user_id, unread) VALUES {} \
-             ON DUPLICATE KEY UPDATE unread = unread + VALUES(unread)",
-            vec!["(?,?,?)"; rows.len()].join(",")
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for ((conversation, user), count) in rows {
-            query = query.bind(conversation.raw()).bind(user.0).bind(*count);
-        }
-        query.execute(&mut *connection).await?;
+    if unread.is_empty() {
+        return;
     }
-    Ok(())
+    let row = |((conversation, user), count)| format!("({conversation},{user},{count})");
+    let rows: Vec<_> = unread.into_iter().map(row).collect();
+    script.add(format_args!(
+        "INSERT INTO direct_members (conversation_id, user_id, unread) VALUES {} \
+         ON DUPLICATE KEY UPDATE unread = unread + VALUES(unread)",
+        List(&rows)
+    ));
+}
+
+/// A row of `messages`.
+impl Display for New<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { post, key, message } = self;
+        let media = media_column(&post.media);
+        write!(
+            f,
+            "({},{},{},{},{},{},{},{},{},{})",
+            message.conversation.raw(),
+            message.seq,
+            Nullable(post.author.user().map(|user| user.id.0)),
+            Text(post.author.name().as_str()),
+            Text(&post.text),
+            Nullable(media.as_deref().map(Text)),
+            Moment(message.created_at),
+            Nullable(post.client_id.as_ref().map(ClientId::as_str).map(Text)),
+            Nullable(key.as_ref().map(|key| Bytes(key))),
+            via_column(post.via)
+        )
+    }
 }

@@ -5,17 +5,19 @@
 //! | [`database`] | the pool and what every connection is told |
 //! | [`migrate`] | the schema, brought up to date by one replica at a time |
 //! | [`group_commit`] | posts: one durable commit for all that queued up |
-//! | `post`, `batch`, `insert` | what such a commit takes and does |
+//! | `post`, `batch`, `hold`, `insert` | what such a commit takes and does |
 //! | `revise` | edits, deletions, reads: each a transaction of its own |
 //! | `changes` | the changes since a seq, and heads |
 //! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
 //! | `read_marks`, `media` | how far somebody has seen a conversation; what was uploaded |
 //! | `transaction` | running one, again after a deadlock |
+//! | `script` | many statements in one round trip |
 //! | `rows` | what rows look like, kept apart from the model |
 //!
-//! The rule that everything rests on: whoever changes a conversation first raises its `head`
-//! (`UPDATE conversations SET head = …`). That takes the next seq and holds the row until commit,
-//! so that the changes of a conversation are stored one after the other, without holes.
+//! The rule that everything rests on: whoever changes a conversation first holds its row, by raising
+//! its `head` (`UPDATE conversations SET head = …`) or, for many at once, by `SELECT … FOR UPDATE`.
+//! Until the commit nobody else gets a seq there, so that the changes of a conversation are stored
+//! one after the other, without holes.
 
 mod batch;
 mod changes;
@@ -24,7 +26,7 @@ pub mod database;
 mod directs;
 mod error;
 pub mod group_commit;
-mod heads;
+mod hold;
 mod insert;
 mod known;
 mod media;
@@ -34,6 +36,7 @@ mod post;
 mod read_marks;
 mod revise;
 mod rows;
+mod script;
 mod shapes;
 mod transaction;
 mod users;

@@ -8,7 +8,7 @@ use chat_core::{
 };
 use secrecy::ExposeSecret;
 
-use crate::support::{Replica, World, guest, password, refusal, username};
+use crate::support::{Replica, World, guest, password, refusal, seqs_to, username};
 
 fn cookie(login: &Login) -> Credential {
     Credential::Session(login.secret.clone())
@@ -128,6 +128,32 @@ async fn a_guest_does_not_bear_a_registered_name() {
     assert_eq!(refusal(rules.admit_guest(username("GRETA")).await), Code::UsernameTaken);
     let posted = replica.tries(&greta, ConversationId::LOBBY, "still here", None).await;
     assert_eq!(refusal(posted), Code::UsernameTaken);
+}
+
+/// Posts of guests and users share a commit; a name that was registered elsewhere takes only its
+/// guest's right.
+#[tokio::test]
+async fn a_registration_on_another_replica_ends_its_guests_right_at_once_and_nobody_elses() {
+    let world = World::new().await;
+    let (replica, other) = (world.replica(), world.replica());
+    let lobby = ConversationId::LOBBY;
+    let alice = replica.user("alice").await;
+    let key = Some("the key");
+    let first = replica.tries(&guest("Greta"), lobby, "first", key).await.expect("posts");
+    other.rules.register(username("gReTa"), None).await.expect("registers");
+    let who = [guest("Greta"), guest("Gustav"), alice, guest("GRETA")];
+    let posts = (0..40).map(|n| replica.tries(&who[n % 4], lobby, "hi", None));
+    let answers = futures_util::future::join_all(posts).await;
+    for (n, answer) in answers.into_iter().enumerate() {
+        match n % 4 {
+            0 | 3 => assert_eq!(refusal(answer), Code::UsernameTaken),
+            _ => assert_eq!(answer.expect("posts").author, who[n % 4]),
+        }
+    }
+    let again = replica.tries(&guest("Greta"), lobby, "first", key).await;
+    assert_eq!(refusal(again), Code::UsernameTaken);
+    let seqs: Vec<_> = replica.all_changes(lobby, 500).await.iter().map(|c| c.seq).collect();
+    assert_eq!((first.seq, seqs), (seqs_to(1)[0], seqs_to(21)));
 }
 
 #[tokio::test]

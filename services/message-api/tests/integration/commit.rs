@@ -63,8 +63,11 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, armed: Arc<Atomic
                 }
                 server.write_all(&asked[..length]).await.expect("writes");
                 if is_cut {
-                    let length = server.read(&mut answered).await.expect("an answer");
-                    assert!(length > 0, "it was done");
+                    let mut all = Vec::new();
+                    while !is_whole(&all) {
+                        let length = server.read_buf(&mut all).await.expect("an answer");
+                        assert!(length > 0, "it was done");
+                    }
                     return;
                 }
             }
@@ -76,6 +79,20 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, armed: Arc<Atomic
             }
         }
     }
+}
+
+/// Is the last packet an OK after which no more come? Statements that go together are answered one
+/// by one.
+fn is_whole(answers: &[u8]) -> bool {
+    const MORE_COME: u8 = 8;
+    let (mut rest, mut is_last) = (answers, false);
+    while let [a, b, c, _, packet @ ..] = rest {
+        let length = usize::from(*a) | usize::from(*b) << 8 | usize::from(*c) << 16;
+        let Some((packet, next)) = packet.split_at_checked(length) else { return false };
+        is_last = matches!(packet, [0, _, _, status, ..] if status & MORE_COME == 0);
+        rest = next;
+    }
+    is_last && rest.is_empty()
 }
 
 async fn post_through_a_cut(cut: Cut) {

@@ -55,7 +55,7 @@ async fn assassin(options: MySqlConnectOptions, stop: Arc<AtomicBool>) -> usize 
     let mut connection: MySqlConnection =
         options.database("information_schema").connect().await.expect("connects");
     let mut killed = 0;
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         let victims: Vec<u64> = sqlx::query_scalar(
             "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE db = ?",
         )
@@ -69,9 +69,29 @@ async fn assassin(options: MySqlConnectOptions, stop: Arc<AtomicBool>) -> usize 
                 connection.execute(AssertSqlSafe(format!("KILL {victim}"))).await.is_ok(),
             );
         }
+        if stop.load(Ordering::Relaxed) {
+            return killed;
+        }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    killed
+}
+
+/// Kills all connections to a database once.
+async fn kill_all(options: &MySqlConnectOptions) -> usize {
+    assassin(options.clone(), Arc::new(AtomicBool::new(true))).await
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_nobody_posted_costs_no_post() {
+    let world = World::new().await;
+    let replica = world.replica();
+    let alice = replica.user("alice").await;
+    for text in ["first", "second", "third"] {
+        replica.says(&alice, ConversationId::LOBBY, text).await;
+        assert!(kill_all(&world.database).await > 0);
+    }
+    let texts = replica.texts(&alice, ConversationId::LOBBY).await;
+    assert_eq!(texts, ["first", "second", "third"]);
 }
 
 /// Sends each message until it is acknowledged, as a client with a key does.
