@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::Outbound;
 
 /// Connections written to before others may run.
-const TURN: usize = 64;
+const TURN: usize = 16;
 
 #[derive(Default)]
 struct Flusher {
