@@ -15,6 +15,8 @@ pub struct Backlog {
     bytes: AtomicUsize,
     /// What frames longer than half of the most are not charged for, until they are written.
     excess: AtomicUsize,
+    /// How many wait for `less`. To tell nobody costs as much as to tell one.
+    waiters: AtomicUsize,
     less: Notify,
 }
 
@@ -42,14 +44,21 @@ impl Backlog {
     /// Counts out what was written, or what was not sent after all.
     pub fn written(&self, bytes: usize) {
         let rest = |waiting: usize| Some(waiting.saturating_sub(bytes));
-        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
-        self.less.notify_waiters();
+        let _ = self.bytes.fetch_update(Ordering::SeqCst, Ordering::Relaxed, rest);
+        self.tell();
     }
 
     /// Everything was written, or never will be.
     pub fn clear(&self) {
-        self.bytes.store(0, Ordering::Relaxed);
-        self.less.notify_waiters();
+        self.bytes.store(0, Ordering::SeqCst);
+        self.tell();
+    }
+
+    /// Whoever is not seen here looks at `bytes` only later.
+    fn tell(&self) {
+        if self.waiters.load(Ordering::SeqCst) > 0 {
+            self.less.notify_waiters();
+        }
     }
 
     /// How many bytes wait.
@@ -60,15 +69,35 @@ impl Backlog {
 
     /// Waits until no more than so many bytes wait, or the connection has ended.
     pub async fn falls_to(&self, bytes: usize) {
+        if self.bytes() <= bytes {
+            return;
+        }
+        let _waiter = Waiter::new(&self.waiters);
         loop {
             // Listening begins before looking, so that nothing slips in between.
             let mut less = std::pin::pin!(self.less.notified());
             less.as_mut().enable();
-            if self.bytes() <= bytes {
+            if self.bytes.load(Ordering::SeqCst) <= bytes {
                 return;
             }
             less.await;
         }
+    }
+}
+
+/// Somebody who waits, until it is dropped.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl<'a> Waiter<'a> {
+    fn new(waiters: &'a AtomicUsize) -> Self {
+        waiters.fetch_add(1, Ordering::SeqCst);
+        Self(waiters)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -19,6 +19,7 @@ impl Figures {
     pub(crate) fn put_latency(&mut self, histogram: &Histogram<u64>) {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e6;
         self.put("p50_ms", at(0.5));
+        self.put("p90_ms", at(0.9));
         self.put("p99_ms", at(0.99));
         self.put("p999_ms", at(0.999));
     }

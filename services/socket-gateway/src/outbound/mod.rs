@@ -20,7 +20,7 @@ pub(crate) mod io;
 mod queue;
 
 use std::{
-    io::{Error, ErrorKind, IoSlice},
+    io::{Error, ErrorKind, IoSlice, Result},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -123,9 +123,7 @@ impl Outbound {
     /// Writes until all is out (`true`) or the client takes no more. A broken connection is cut.
     fn try_write(&self, queue: &mut Queue) -> bool {
         while !queue.frames.is_empty() {
-            let mut slices = [IoSlice::new(&[]); AT_ONCE];
-            let count = queue.slices(&mut slices);
-            match self.stream.try_write_vectored(&slices[..count]) {
+            match self.write_some(queue) {
                 Ok(length) => {
                     queue.advance(length);
                     self.backlog.written(length);
@@ -144,6 +142,17 @@ impl Outbound {
             self.shut();
         }
         true
+    }
+
+    /// One write of the first frames.
+    fn write_some(&self, queue: &Queue) -> Result<usize> {
+        // Most often one waits, and the kernel takes that faster than a list of one.
+        if let Some(only) = queue.only() {
+            return self.stream.try_write(only);
+        }
+        let mut slices = [IoSlice::new(&[]); AT_ONCE];
+        let count = queue.slices(&mut slices);
+        self.stream.try_write_vectored(&slices[..count])
     }
 
     /// No more comes in from the library. Others may hold this longer, the client shall not wait

@@ -65,6 +65,12 @@ impl Queue {
         true
     }
 
+    /// What is left of the only frame that waits.
+    pub(super) fn only(&self) -> Option<&[u8]> {
+        let is_only = self.frames.len() == 1;
+        self.frames.front().filter(|_| is_only).map(|frame| &frame[self.sent..])
+    }
+
     /// The first frames, for one write. Answers how many.
     pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; AT_ONCE]) -> usize {
         let mut count = 0;

@@ -67,6 +67,8 @@ pub(super) struct SocketSink {
     shutdown: Shutdown,
     held: Mutex<Option<Held>>,
     is_closing: AtomicBool,
+    /// The library's socket knows it too, far away in memory: this is asked for each frame.
+    is_gone: AtomicBool,
 }
 
 #[async_trait]
@@ -133,6 +135,7 @@ impl SocketSink {
             shutdown: mount.shutdown.clone(),
             held: Mutex::new(Some(Held::default())),
             is_closing: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
         }
     }
 
@@ -174,6 +177,7 @@ impl SocketSink {
 
     /// The socket is gone: nothing waits any more.
     pub(super) fn gone(&self) {
+        self.is_gone.store(true, Ordering::Relaxed);
         self.polled.iter().for_each(|polled| polled.clear());
     }
 
@@ -240,7 +244,7 @@ impl SocketSink {
     /// Hands a finished frame over, if there is room. A socket that has left its namespace gets no
     /// more: the next one in the same place on the connection is not it.
     fn push(&self, direct: &Direct, bytes: Bytes, fleeting: bool) {
-        if !self.socket.connected() {
+        if self.is_gone.load(Ordering::Relaxed) {
             return;
         }
         let has_room = direct.outbound.backlog().put(bytes.len(), self.most(fleeting));

@@ -111,6 +111,20 @@ const GOALS: &[Goal] = &[
          and MariaDB on the same core; Node's are relayed only.",
     ),
     goal(
+        "the same, stored on both sides: p99, ours ÷ Node's",
+        both("stored-080k", "p99_ms"),
+        (Ratio, Less),
+        (0.5, 0.25),
+        "As above, but Node inserts each message before it emits it.",
+    ),
+    goal(
+        "the same, relayed on both sides: p99, ours ÷ Node's",
+        both("relayed-080k", "p99_ms"),
+        (Ratio, Less),
+        (0.5, 0.25),
+        "000's `send:message` to 100 clients, who take turns; stored on neither side.",
+    ),
+    goal(
         "durable acknowledged sends/s ÷ Node's",
         both("durable", "per_s"),
         (Ratio, More),

@@ -68,6 +68,16 @@ const WORKLOADS: &[Workload] = &[
         s,
         LATENCY_RATES[5]
     )),
+    workload!("stored-080k", "the same at 80,000 a second, stored by all", DURABLE, false, |s| {
+        rooms::stored_at_rate(s, LATENCY_RATES[3])
+    }),
+    workload!(
+        "relayed-080k",
+        "80,000 a second to 100 clients, relayed by all",
+        ADAPTERS,
+        false,
+        |s| { rooms::relayed_at_rate(s, LATENCY_RATES[3]) }
+    ),
     workload!("jitter", "clients drop every 2 s and come back", DURABLE, true, churn::jitter),
     workload!(
         "avalanche",

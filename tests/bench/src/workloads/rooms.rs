@@ -274,10 +274,25 @@ pub(super) fn lone_post(stage: &mut Stage<'_>) -> Result<Figures> {
     play(stage, &mut hall, What::Durable, 1, Pace::Every(LONE), true)
 }
 
-/// Rooms of 100 at so many deliveries a second in all.
+/// Rooms of 100 at so many deliveries a second in all, as each target does by default: stored by
+/// Switchboard, relayed by its peers.
 pub(super) fn at_rate(stage: &mut Stage<'_>, deliveries: u64) -> Result<Figures> {
+    at_rate_of(stage, What::Message, deliveries)
+}
+
+/// The same, stored first by all targets.
+pub(super) fn stored_at_rate(stage: &mut Stage<'_>, deliveries: u64) -> Result<Figures> {
+    at_rate_of(stage, What::Durable, deliveries)
+}
+
+/// As many deliveries of what all targets only relay, to 100 clients who take turns.
+pub(super) fn relayed_at_rate(stage: &mut Stage<'_>, deliveries: u64) -> Result<Figures> {
+    relayed(stage, 100, Pace::Every(1_000_000_000 * 99 / deliveries))
+}
+
+fn at_rate_of(stage: &mut Stage<'_>, what: What, deliveries: u64) -> Result<Figures> {
     let count = stage.scale.clients(2_000, 1_000) / 100;
     let mut hall = Hall::fill(stage, count, 100)?;
     let every = 1_000_000_000 * 100 / deliveries;
-    play(stage, &mut hall, What::Message, 1, Pace::Every(every), false)
+    play(stage, &mut hall, what, 1, Pace::Every(every), false)
 }
