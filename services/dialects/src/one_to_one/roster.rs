@@ -13,7 +13,10 @@ use std::{
 
 use chat_core::{Feed, Frame, Sink, SocketKey};
 use futures_util::FutureExt;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use crate::socket::Client;
 
@@ -29,8 +32,9 @@ const BYTES_PER_SECOND: f64 = 16.0 * 1024.0 * 1024.0;
 /// Most names in a list.
 const NAMES_MAX: usize = 5_000;
 
-/// Sockets that are told at once.
+/// Sockets that are told at once; of short lists, as many as take so many bytes.
 const AT_ONCE: usize = 64;
+const BYTES_AT_ONCE: usize = 1024 * 1024;
 
 /// The sockets of one gateway that hear who is online.
 #[derive(Default)]
@@ -43,12 +47,12 @@ struct State {
     ears: HashMap<SocketKey, Ear>,
 }
 
-/// The list as of one version of the roster.
+/// The list of one moment.
 #[derive(Clone)]
 struct Listed {
-    version: u64,
-    /// The version of the roster that it was first the list of: who comes or goes beyond the names
-    /// that fit does not change it.
+    at: Instant,
+    /// The version of the roster when these names were first the list: who comes or goes beyond
+    /// those that fit does not change it.
     edition: u64,
     frame: Frame,
 }
@@ -58,12 +62,14 @@ impl Listed {
         let users = feed.roster().first(NAMES_MAX);
         let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
         // Not fleeting: who misses the last list would believe an older one until the next change.
-        Self { version, edition: version, frame: Frame::new("updateUsers", &names) }
+        let frame = Frame::new("updateUsers", &names);
+        Self { at: Instant::now(), edition: version, frame }
     }
 
-    fn follows(self, former: &Self) -> Self {
+    /// The same edition as the former if nothing in it has changed.
+    fn after(self, former: &Self) -> Self {
         if self.frame.body.get() == former.frame.body.get() {
-            return Self { version: self.version, ..former.clone() };
+            return Self { at: self.at, ..former.clone() };
         }
         self
     }
@@ -117,20 +123,20 @@ impl Board {
                 return;
             }
             sleep_until(next).await;
-            let listed = self.newest(&*feed, *version.borrow_and_update());
+            let listed = self.newest(&*feed, &mut version);
             next = Instant::now() + self.tell_some(&listed);
         }
     }
 
-    /// The list as of this version, rendered once.
-    fn newest(&self, feed: &dyn Feed, version: u64) -> Listed {
+    /// The list as of this moment, or of one shortly before.
+    fn newest(&self, feed: &dyn Feed, version: &mut watch::Receiver<u64>) -> Listed {
         let mut state = self.state();
         match &state.listed {
-            Some(listed) if listed.version == version => listed.clone(),
+            Some(listed) if listed.at.elapsed() < GAP => listed.clone(),
             former => {
-                let listed = Listed::of(feed, version);
+                let listed = Listed::of(feed, *version.borrow_and_update());
                 let listed = match former {
-                    Some(former) => listed.follows(former),
+                    Some(former) => listed.after(former),
                     None => listed,
                 };
                 state.listed.insert(listed).clone()
@@ -152,10 +158,11 @@ impl Board {
         let (now, all) = (Instant::now(), state.ears.len());
         let behind = |ear: &&mut Ear| ear.edition != listed.edition && now - ear.at >= GAP;
         let mut due: Vec<_> = state.ears.values_mut().filter(behind).collect();
-        let are_more = due.len() > AT_ONCE;
+        let at_once = AT_ONCE.max(BYTES_AT_ONCE / listed.bytes());
+        let are_more = due.len() > at_once;
         if are_more {
-            due.select_nth_unstable_by_key(AT_ONCE, |ear| ear.at);
-            due.truncate(AT_ONCE);
+            due.select_nth_unstable_by_key(at_once, |ear| ear.at);
+            due.truncate(at_once);
         }
         let count = due.len();
         for ear in due {
