@@ -205,6 +205,8 @@ pub struct History {
     /// The page shows the conversation as of this change at least: follow the feed after it and
     /// there is neither gap nor repeat.
     pub head: Seq,
+    /// When the newest message of the conversation, not only of the page, was posted.
+    pub newest_at: Option<OffsetDateTime>,
 }
 
 /// A page of users, sorted by name without regard to case.

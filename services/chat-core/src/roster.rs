@@ -40,10 +40,10 @@ impl Roster {
         self.read().by_id.contains_key(&user)
     }
 
-    /// Everybody online, sorted by name without regard to case.
+    /// The first of those online, sorted by name without regard to case; so many at most.
     #[must_use]
-    pub fn users(&self) -> Vec<User> {
-        self.read().by_name.values().cloned().collect()
+    pub fn first(&self, most: usize) -> Vec<User> {
+        self.read().by_name.values().take(most).cloned().collect()
     }
 
     /// How many are online.
@@ -95,7 +95,8 @@ mod tests {
         let (roster, [bob, alice]) = (Roster::default(), [user(1, "bob"), user(2, "Alice")]);
         let version = roster.version();
         assert!(roster.note(&bob, true) && roster.note(&alice, true) && !roster.note(&bob, true));
-        assert_eq!(roster.users(), [alice.clone(), bob.clone()]);
+        assert_eq!(roster.first(9), [alice.clone(), bob.clone()]);
+        assert_eq!(roster.first(1), [alice.clone()]);
         assert!(roster.note(&bob, false) && !roster.note(&bob, false));
         assert!(!roster.is_online(bob.id) && roster.is_online(alice.id));
         assert!(version.has_changed().expect("the roster is there"));

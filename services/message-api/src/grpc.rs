@@ -310,7 +310,8 @@ impl ChatService for Service {
             let span = parse::span(request.span);
             let page = self.chat.history(&caller, id, span, request.limit).await?;
             let messages = page.messages.iter().map(Into::into).collect();
-            Ok(v1::GetHistoryResponse { messages, head: page.head.0 })
+            let newest_at = page.newest_at.map(timestamp);
+            Ok(v1::GetHistoryResponse { messages, head: page.head.0, newest_at })
         })
         .await
     }

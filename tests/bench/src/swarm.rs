@@ -112,6 +112,8 @@ pub(crate) struct Io {
     conns: Vec<Conn>,
     /// When the bytes now at hand were read.
     pub(crate) read_at: u64,
+    /// Bytes read so far, by all clients.
+    pub(crate) bytes_in: u64,
 }
 
 impl Io {
@@ -153,6 +155,11 @@ impl Io {
     /// How many clients there have been.
     pub(crate) fn len(&self) -> usize {
         self.conns.len()
+    }
+
+    /// How many are connected, or about to be.
+    pub(crate) fn open_ones(&self) -> usize {
+        self.conns.iter().filter(|conn| conn.state != State::Closed).count()
     }
 
     /// Sends a finished frame.
@@ -212,7 +219,8 @@ impl Drop for Swarm {
 impl Swarm {
     pub(crate) fn new() -> Result<Self> {
         let poll = Poll::new()?;
-        let io = Io { registry: poll.registry().try_clone()?, conns: Vec::new(), read_at: 0 };
+        let registry = poll.registry().try_clone()?;
+        let io = Io { registry, conns: Vec::new(), read_at: 0, bytes_in: 0 };
         Ok(Self { poll, events: Events::with_capacity(1_024), buffer: vec![0; BUFFER], io })
     }
 
@@ -258,6 +266,7 @@ impl Swarm {
             match read {
                 Ok(0) => break self.lost(who, "the server closed", script),
                 Ok(count) => {
+                    self.io.bytes_in += count as u64;
                     if !self.take(who, count, script) {
                         break self.lost(who, "the server said goodbye", script);
                     }

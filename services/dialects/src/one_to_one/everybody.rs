@@ -39,7 +39,7 @@ impl Everybody {
     pub(super) async fn known_to(&self, client: &Client, user: &User) -> Vec<User> {
         let (chat, caller) = (&*client.ports.chat, Caller::User(user.clone()));
         let mut users = Few::default();
-        users.extend(client.ports.feed.roster().users());
+        users.extend(client.ports.feed.roster().first(USERS_MAX));
         if users.has_room() {
             match chat.directs(&caller, DIRECTS_MAX).await {
                 Ok(directs) => {

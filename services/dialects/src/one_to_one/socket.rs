@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chat_core::{
-    Caller, ChatError, Code, ConversationId, Follow, Frame, Result, Seq, User, Via,
-    model::{NewMessage, Span},
+    Caller, ChatError, Code, ConversationId, Follow, Frame, MessageId, Result, Seq, User, Via,
+    model::{History, NewMessage, Span},
 };
 use serde_json::{Value, json};
 
@@ -71,7 +71,25 @@ impl Leg for OneToOneLeg {
 /// The channel that a socket has open.
 struct Open {
     channel: ConversationId,
+    reached: Option<Reached>,
     _follow: Follow,
+}
+
+/// How far back a socket has paged: so many messages, as of a change of the channel.
+#[derive(Clone, Copy)]
+struct Reached {
+    offset: u32,
+    oldest: MessageId,
+    head: Seq,
+}
+
+impl Reached {
+    /// After this page; `None` if that was the end.
+    fn after(offset: u32, page: &History) -> Option<Self> {
+        let rows = u32::try_from(page.messages.len()).ok()?;
+        let oldest = page.messages.first()?.id;
+        Some(Self { offset: offset.checked_add(rows)?, oldest, head: page.head })
+    }
 }
 
 struct OneToOneSocket {
@@ -135,29 +153,58 @@ impl OneToOneSocket {
         };
         let is_open = self.open.as_ref().is_some_and(|open| open.channel == channel);
         if is_open && (ask.peer.is_none() || ask.offset > 0) {
-            self.send_page(channel, &ask).await?;
+            let former = self.open.as_ref().and_then(|open| open.reached);
+            let page = self.send_page(channel, &ask, former).await?;
+            if let Some(open) = &mut self.open {
+                open.reached = Reached::after(ask.offset, &page);
+            }
         } else {
             self.typing.leave();
             // Between the page and the first live message there is neither gap nor repeat.
             self.open = None;
-            let head = self.send_page(channel, &ask).await?;
+            let page = self.send_page(channel, &ask, None).await?;
             let listener = self.client.listener(&OneToOne);
-            let follow = self.client.ports.feed.follow(channel, Some(head), listener).await?;
-            self.open = Some(Open { channel, _follow: follow });
+            let follow = self.client.ports.feed.follow(channel, Some(page.head), listener).await?;
+            let reached = Reached::after(ask.offset, &page);
+            self.open = Some(Open { channel, reached, _follow: follow });
         }
         Ok(json!({"success": true}))
     }
 
-    async fn send_page(&self, channel: ConversationId, ask: &Ask) -> Result<Seq> {
-        let span = if ask.offset == 0 { Span::Newest } else { Span::Offset(ask.offset) };
-        let chat = &self.client.ports.chat;
-        let page = chat.history(&self.caller(), channel, span, ROWS).await?;
+    async fn send_page(
+        &self,
+        channel: ConversationId,
+        ask: &Ask,
+        former: Option<Reached>,
+    ) -> Result<History> {
+        let page = self.page(channel, ask.offset, former).await?;
         let mut rows: Vec<_> = page.messages.iter().map(HistoryRow::from).collect();
         if !ask.oldest_first {
             rows.reverse();
         }
         self.client.sink.deliver(&Frame::new("chatHistory", &rows));
-        Ok(page.head)
+        Ok(page)
+    }
+
+    /// Who pages on from where the former page ended is given what lies before its oldest message:
+    /// that reads ten rows, an offset reads all that it skips. Once anything has changed since,
+    /// only the offset tells where the page begins.
+    async fn page(
+        &self,
+        channel: ConversationId,
+        offset: u32,
+        former: Option<Reached>,
+    ) -> Result<History> {
+        let (chat, caller) = (&self.client.ports.chat, self.caller());
+        if let Some(reached) = former.filter(|reached| reached.offset == offset) {
+            let span = Span::Before(reached.oldest);
+            let page = chat.history(&caller, channel, span, ROWS).await?;
+            if page.head == reached.head {
+                return Ok(page);
+            }
+        }
+        let span = if offset == 0 { Span::Newest } else { Span::Offset(offset) };
+        chat.history(&caller, channel, span, ROWS).await
     }
 
     async fn say(&mut self, say: Say) -> Result<Value> {

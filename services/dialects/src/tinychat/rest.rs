@@ -68,14 +68,7 @@ async fn read(
     let page = chat.history(&reader, ConversationId::LOBBY, span, limit).await?;
     let newest = page.messages.last().map(|message| message.created_at);
     let mark = chat.mark_seen(&reader, ConversationId::LOBBY, newest).await?;
-    let last_seen = match (mark, span) {
-        (Some(mark), _) => Some(mark),
-        (None, Span::Newest) => newest,
-        (None, _) => {
-            let page = chat.history(&reader, ConversationId::LOBBY, Span::Newest, 1).await?;
-            page.messages.last().map(|message| message.created_at)
-        }
-    };
+    let last_seen = mark.or(page.newest_at);
     Ok((page.messages, last_seen.map_or(0, clock::millis)))
 }
 

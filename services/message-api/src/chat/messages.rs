@@ -117,11 +117,13 @@ impl Rules {
         limit: u32,
     ) -> Result<History> {
         self.admit(caller).await?;
-        let found =
-            self.store.conversation(conversation).await?.ok_or_else(no_such_conversation)?;
-        rights::in_conversation(caller, Verb::Read, &found.kind)?;
+        let opening =
+            self.store.opening(conversation, span).await?.ok_or_else(no_such_conversation)?;
+        rights::in_conversation(caller, Verb::Read, &opening.conversation.kind)?;
         let limit = limit.clamp(1, HISTORY_MAX);
-        let messages = self.store.history(conversation, found.head, span, limit).await?;
-        Ok(History { messages, head: found.head })
+        let messages = self.store.history(&opening, span, limit).await?;
+        let newest_here = messages.last().map(|message| message.created_at);
+        let newest_at = opening.newest_at.or(newest_here);
+        Ok(History { messages, head: opening.conversation.head, newest_at })
     }
 }

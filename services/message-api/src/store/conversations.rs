@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{
     Result, Store, StoreError,
-    rows::{ConversationRow, kind, select_conversations},
+    rows::{ConversationRow, kind, select_conversations, select_rooms},
 };
 
 /// How often a random id may turn out to be taken.
@@ -92,18 +92,21 @@ impl Store {
         Ok(ConversationPage { conversations, next })
     }
 
+    /// By the index of activity, and told so: servers would rather read all rooms that are newer
+    /// than the cursor.
     async fn room_rows(&self, after: Option<Cursor>, limit: u32) -> Result<Vec<ConversationRow>> {
         let Some(Cursor { at, id }) = after else {
-            return Ok(sqlx::query_as(select_conversations!(
-                "WHERE c.is_listed = 1 ORDER BY c.last_activity_at DESC, c.id DESC LIMIT ?"
+            return Ok(sqlx::query_as(select_rooms!(
+                "FORCE INDEX (conversations_activity) WHERE c.is_listed = 1 \
+                 ORDER BY c.last_activity_at DESC, c.id DESC LIMIT ?"
             ))
             .bind(limit)
             .fetch_all(&self.pool)
             .await?);
         };
-        Ok(sqlx::query_as(select_conversations!(
-            "WHERE c.is_listed = 1 AND c.last_activity_at <= ? \
-             AND (c.last_activity_at < ? OR c.id < ?) \
+        Ok(sqlx::query_as(select_rooms!(
+            "FORCE INDEX (conversations_activity) WHERE c.is_listed = 1 \
+             AND (c.last_activity_at < ? OR (c.last_activity_at = ? AND c.id < ?)) \
              ORDER BY c.last_activity_at DESC, c.id DESC LIMIT ?"
         ))
         .bind(at)

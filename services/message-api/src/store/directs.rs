@@ -37,11 +37,15 @@ impl Store {
         Ok(id.map(ConversationId::from_raw))
     }
 
-    /// A user's directs, newest activity first, those in which nothing was ever said last.
+    /// A user's directs, newest activity first, those in which nothing was ever said last. Only
+    /// of those that fit are the two users looked up.
     pub async fn directs(&self, user: UserId, limit: u32) -> Result<Vec<Conversation>> {
         let rows: Vec<ConversationRow> = sqlx::query_as(select_conversations!(
-            "JOIN direct_members me ON me.conversation_id = c.id WHERE me.user_id = ? \
-             ORDER BY c.head = 0, c.last_activity_at DESC, c.id DESC LIMIT ?"
+            "JOIN (SELECT mine.id FROM direct_members me \
+                   JOIN conversations mine ON mine.id = me.conversation_id WHERE me.user_id = ? \
+                   ORDER BY mine.head = 0, mine.last_activity_at DESC, mine.id DESC LIMIT ?) newest \
+             ON newest.id = c.id \
+             ORDER BY c.head = 0, c.last_activity_at DESC, c.id DESC"
         ))
         .bind(user.0)
         .bind(limit)

@@ -1,11 +1,33 @@
 //! Reading messages: one, or a page of a conversation's.
 
-use chat_core::{ChatError, Code, ConversationId, Message, MessageId, Seq, model::Span};
+use chat_core::{
+    ChatError, Code, Conversation, ConversationId, Message, MessageId, Seq, model::Span,
+};
+use time::OffsetDateTime;
 
 use super::{
     Result, Store,
-    rows::{MessageRow, select_messages},
+    rows::{ConversationRow, MessageRow, select_conversations, select_messages},
 };
+
+/// A conversation, and where in it a page of history begins.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// As it stands; the page shows what was posted up to its head.
+    pub conversation: Conversation,
+    /// When its newest message was posted, if the page need not hold that one.
+    pub newest_at: Option<OffsetDateTime>,
+    /// Where the message that the span names stands or, if deleted, stood.
+    place: Option<Seq>,
+}
+
+#[derive(sqlx::FromRow)]
+struct OpeningRow {
+    #[sqlx(flatten)]
+    conversation: ConversationRow,
+    place: Option<u64>,
+    newest_at: Option<OffsetDateTime>,
+}
 
 impl Store {
     /// A message, unless it has been deleted.
@@ -17,38 +39,50 @@ impl Store {
         row.map_or(Ok(None), MessageRow::into_living)
     }
 
-    /// A page of what was posted up to `head`, oldest first, deleted ones left out.
-    pub async fn history(
-        &self,
-        conversation: ConversationId,
-        head: Seq,
-        span: Span,
-        limit: u32,
-    ) -> Result<Vec<Message>> {
-        let rows = match span {
-            Span::Newest => self.newest(conversation, head.next(), limit, 0).await?,
-            Span::Offset(skip) => self.newest(conversation, head.next(), limit, skip).await?,
-            Span::Before(id) => {
-                let place = self.place(conversation, id).await?;
-                self.newest(conversation, place.min(head.next()), limit, 0).await?
+    /// A conversation, and where in it this page begins: one round trip, whatever the page.
+    pub async fn opening(&self, id: ConversationId, span: Span) -> Result<Option<Opening>> {
+        let named = match span {
+            Span::Newest => {
+                let found = self.conversation(id).await?;
+                return Ok(found.map(|conversation| Opening {
+                    conversation,
+                    newest_at: None,
+                    place: None,
+                }));
             }
-            Span::After(id) => {
-                let place = self.place(conversation, id).await?;
-                self.oldest_after(conversation, place, head, limit).await?
-            }
+            Span::Before(message) | Span::After(message) => Some(message.0),
+            Span::Offset(_) => None,
         };
-        rows.into_iter().map(MessageRow::into_message).collect()
+        let row: Option<OpeningRow> = sqlx::query_as(select_conversations!(
+            ", (SELECT seq FROM messages WHERE id = ? AND conversation_id = ?) AS place, \
+             (SELECT created_at FROM messages WHERE conversation_id = ? AND deleted_at IS NULL \
+              ORDER BY seq DESC LIMIT 1) AS newest_at",
+            "WHERE c.id = ?"
+        ))
+        .bind(named)
+        .bind(id.raw())
+        .bind(id.raw())
+        .bind(id.raw())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(OpeningRow { conversation, place, newest_at }) = row else { return Ok(None) };
+        let conversation = conversation.into_conversation()?;
+        Ok(Some(Opening { conversation, newest_at, place: place.map(Seq) }))
     }
 
-    /// Where in its conversation a message stands or, if deleted, stood.
-    async fn place(&self, conversation: ConversationId, id: MessageId) -> Result<Seq> {
-        let seq: Option<u64> =
-            sqlx::query_scalar("SELECT seq FROM messages WHERE id = ? AND conversation_id = ?")
-                .bind(id.0)
-                .bind(conversation.raw())
-                .fetch_optional(&self.pool)
-                .await?;
-        seq.map(Seq).ok_or_else(|| no_such_message().into())
+    /// A page of what was posted up to the head, oldest first, deleted ones left out. Fails with
+    /// `not_found` if the message that the span names never was there.
+    pub async fn history(&self, opening: &Opening, span: Span, limit: u32) -> Result<Vec<Message>> {
+        let Conversation { id, head, message_count, .. } = opening.conversation;
+        let place = opening.place.ok_or_else(no_such_message);
+        let rows = match span {
+            Span::Newest => self.newest(id, head.next(), limit, 0).await?,
+            Span::Offset(skip) if u64::from(skip) >= message_count => Vec::new(),
+            Span::Offset(skip) => self.newest(id, head.next(), limit, skip).await?,
+            Span::Before(_) => self.newest(id, place?.min(head.next()), limit, 0).await?,
+            Span::After(_) => self.oldest_after(id, place?, head, limit).await?,
+        };
+        rows.into_iter().map(MessageRow::into_message).collect()
     }
 
     async fn newest(
@@ -59,7 +93,8 @@ impl Store {
         skip: u32,
     ) -> Result<Vec<MessageRow>> {
         let mut rows: Vec<MessageRow> = sqlx::query_as(select_messages!(
-            "WHERE m.conversation_id = ? AND m.seq < ? AND m.deleted_at IS NULL \
+            "FORCE INDEX (PRIMARY) \
+             WHERE m.conversation_id = ? AND m.seq < ? AND m.deleted_at IS NULL \
              ORDER BY m.seq DESC LIMIT ? OFFSET ?"
         ))
         .bind(conversation.raw())
@@ -80,7 +115,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<MessageRow>> {
         Ok(sqlx::query_as(select_messages!(
-            "WHERE m.conversation_id = ? AND m.seq > ? AND m.seq <= ? AND m.deleted_at IS NULL \
+            "FORCE INDEX (PRIMARY) \
+             WHERE m.conversation_id = ? AND m.seq > ? AND m.seq <= ? AND m.deleted_at IS NULL \
              ORDER BY m.seq LIMIT ?"
         ))
         .bind(conversation.raw())

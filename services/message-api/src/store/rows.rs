@@ -124,19 +124,40 @@ pub(super) struct ConversationRow {
     head: u64,
     message_count: u64,
     pub(super) last_activity_at: OffsetDateTime,
+    #[sqlx(default)]
     low_id: Option<u64>,
+    #[sqlx(default)]
     low_name: Option<String>,
+    #[sqlx(default)]
     high_id: Option<u64>,
+    #[sqlx(default)]
     high_name: Option<String>,
 }
 
-/// `SELECT` of a [`ConversationRow`], and what follows it.
-macro_rules! select_conversations {
+/// `SELECT` of a [`ConversationRow`] without the two of a direct, and what follows it.
+macro_rules! select_rooms {
     ($rest:literal) => {
         concat!(
             "SELECT c.id, c.kind, c.title, c.created_by, c.created_at, c.head, c.message_count, ",
+            "c.last_activity_at FROM conversations c ",
+            $rest
+        )
+    };
+}
+pub(super) use select_rooms;
+
+/// `SELECT` of a [`ConversationRow`], of more if need be, and what follows it.
+macro_rules! select_conversations {
+    ($rest:literal) => {
+        select_conversations!("", $rest)
+    };
+    ($more:literal, $rest:literal) => {
+        concat!(
+            "SELECT c.id, c.kind, c.title, c.created_by, c.created_at, c.head, c.message_count, ",
             "c.last_activity_at, low.id AS low_id, low.name AS low_name, ",
-            "high.id AS high_id, high.name AS high_name FROM conversations c ",
+            "high.id AS high_id, high.name AS high_name",
+            $more,
+            " FROM conversations c ",
             "LEFT JOIN directs d ON d.conversation_id = c.id ",
             "LEFT JOIN users low ON low.id = d.low_user ",
             "LEFT JOIN users high ON high.id = d.high_user ",

@@ -141,8 +141,8 @@ impl Store {
     /// those who have been deleted.
     pub async fn users(&self, after: Option<&Username>, limit: u32) -> Result<UserPage> {
         let rows: Vec<(u64, String)> = sqlx::query_as(
-            "SELECT id, name FROM users WHERE name > ? AND deleted_at IS NULL \
-             ORDER BY name LIMIT ?",
+            "SELECT id, name FROM users FORCE INDEX (users_living) \
+             WHERE name > ? AND deleted_at IS NULL ORDER BY name LIMIT ?",
         )
         // No name is empty: all come after it.
         .bind(after.map_or("", Username::as_str))

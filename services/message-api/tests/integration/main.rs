@@ -10,6 +10,7 @@ mod media;
 mod migrations;
 mod outages;
 mod process;
+mod reads;
 mod streams;
 mod support;
 mod texts;

@@ -337,7 +337,7 @@ impl Chat for ChatClient {
         };
         let page = self.repeated(call).await?;
         let messages = page.messages.into_iter().map(TryInto::try_into).collect::<Result<_>>()?;
-        Ok(History { messages, head: Seq(page.head) })
+        Ok(History { messages, head: Seq(page.head), newest_at: page.newest_at.map(instant) })
     }
 
     async fn mark_read(&self, caller: &Caller, id: MessageId) -> Result<()> {

@@ -103,13 +103,13 @@ impl Book {
         self.heard = HashMap::new();
     }
 
-    /// Compares with those whom Redis lists. Who is here by `local` is not gone, nor is anybody
-    /// while `gone_counts` is false.
+    /// Compares with those whom Redis lists. Who `is_local` is not gone, nor is anybody while
+    /// `gone_counts` is false.
     pub(super) fn compare(
         &mut self,
         listed: Listed,
         gone_counts: bool,
-        local: &HashSet<String>,
+        is_local: impl Fn(&str) -> bool,
     ) -> Compared {
         if self.stage == Stage::Empty {
             self.stage = Stage::Fresh;
@@ -123,7 +123,7 @@ impl Book {
         self.settle();
         let there: HashSet<_> = listed.iter().map(|(field, _)| field.as_str()).collect();
         let gone = self.present.iter().filter(|(field, _)| {
-            gone_counts && !there.contains(field.as_str()) && !local.contains(*field)
+            gone_counts && !there.contains(field.as_str()) && !is_local(field)
         });
         let mut turns: Vec<_> =
             gone.map(|(field, name)| (field.clone(), name.clone(), false)).collect();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn mended(book: &mut Book, there: &[&str], gone_counts: bool) -> Vec<(String, bool)> {
-        match book.compare(listed(there), gone_counts, &HashSet::new()) {
+        match book.compare(listed(there), gone_counts, |_| false) {
             Compared::Mended(turns) => {
                 turns.into_iter().map(|(field, _, is_here)| (field, is_here)).collect()
             }
@@ -169,7 +169,7 @@ mod tests {
     /// A settled book.
     fn book(there: &[&str]) -> Book {
         let mut book = Book::default();
-        assert!(matches!(book.compare(listed(there), true, &HashSet::new()), Compared::Loaded(_)));
+        assert!(matches!(book.compare(listed(there), true, |_| false), Compared::Loaded(_)));
         let digest = there.iter().map(|raw| weight(raw)).sum();
         assert!(book.agrees(digest));
         book
@@ -217,7 +217,7 @@ mod tests {
         let mut book = Book::default();
         assert!(note(&mut book, "bob", false));
         // The answer is older than the first event, and younger than the two that follow.
-        let loaded = book.compare(listed(&["bob", "carol"]), true, &HashSet::new());
+        let loaded = book.compare(listed(&["bob", "carol"]), true, |_| false);
         assert_eq!(loaded, Compared::Loaded(vec![("carol".into(), name("carol"), true)]));
         assert!(note(&mut book, "carol", true) && note(&mut book, "dave", false));
         assert!(!note(&mut book, "carol", true) && !note(&mut book, "bob", false));

@@ -38,9 +38,9 @@ impl GatewayFeed {
     /// Compares the roster with what Redis says. The first answer is news, too: who watches has
     /// been told that nobody is online.
     pub(super) fn compare_online(&self, listed: Listed, gone_counts: bool) {
-        let local = self.presence.fields(Place::Online);
         let mut crowds = self.crowds();
-        let turns = match crowds.online.compare(listed, gone_counts, &local) {
+        let is_local = |field: &str| self.presence.is_here(Place::Online, field);
+        let turns = match crowds.online.compare(listed, gone_counts, is_local) {
             Compared::Loaded(turns) => turns,
             Compared::Mended(turns) => {
                 super::rosters::count_mended("online", turns.len());

@@ -113,9 +113,9 @@ impl GatewayFeed {
 
     fn compare_room(&self, room: ConversationId, listed: Listed, gone_counts: bool) {
         let (Some(book), Some(hub)) = (self.rosters.book(room), self.hub(room)) else { return };
-        let local = self.presence.fields(Place::Room(room));
         let mut book = locked(&book);
-        let Compared::Mended(turns) = book.compare(listed, gone_counts, &local) else { return };
+        let is_local = |field: &str| self.presence.is_here(Place::Room(room), field);
+        let Compared::Mended(turns) = book.compare(listed, gone_counts, is_local) else { return };
         count_mended("room", turns.len());
         for (field, name, is_here) in turns {
             hub.tell(&Event::Fleeting(if is_here {

@@ -5,7 +5,7 @@
 //! while Redis is slow or away, and after any doubt all can be told again.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -182,11 +182,10 @@ impl Local {
         self.state().places.get(&place)?.get(field)?.sockets.first().copied()
     }
 
-    /// Those of a place who are here.
-    pub(super) fn fields(&self, place: Place) -> HashSet<String> {
+    /// Is the member of this field here?
+    pub(super) fn is_here(&self, place: Place, field: &str) -> bool {
         let state = self.state();
-        let here = state.places.get(&place).into_iter().flatten();
-        here.filter(|(_, entry)| entry.is_here()).map(|(field, _)| field.clone()).collect()
+        state.places.get(&place).and_then(|entries| entries.get(field)).is_some_and(Entry::is_here)
     }
 
     /// Has anybody a socket there?

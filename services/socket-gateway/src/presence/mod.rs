@@ -26,7 +26,6 @@ mod registry;
 mod scripts;
 
 use std::{
-    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -103,10 +102,10 @@ impl Presence {
         self.local.is_used(Place::Room(conversation))
     }
 
-    /// The fields of those who are here: whatever Redis says, they are not gone.
+    /// Is who has this field here? Then they are not gone, whatever Redis says.
     #[must_use]
-    pub fn fields(&self, place: Place) -> HashSet<String> {
-        self.local.fields(place)
+    pub fn is_here(&self, place: Place, field: &str) -> bool {
+        self.local.is_here(place, field)
     }
 
     /// One of their sockets here, or one that nobody has.

@@ -52,12 +52,13 @@ pub(crate) enum Leg {
     Relay,
     /// `send-message` to a user (003).
     Direct,
+    /// Who is online (002, in its own namespace).
+    OneToOne,
     /// The default namespace, as a guest.
     Guest,
 }
 
 /// A running program with all its processes.
-#[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) kind: Kind,
     pub(crate) processes: Vec<Process>,
@@ -99,6 +100,7 @@ impl Target {
             Leg::Rooms => ("/socket.io/", "/chatto"),
             Leg::Relay => ("/socket.io/", "/tinychat"),
             Leg::Direct => ("/ws/", "/chat"),
+            Leg::OneToOne => ("/socket.io/", "/one-to-one"),
             Leg::Guest => ("/socket.io/", "/"),
         };
         let auth = match leg {
@@ -106,6 +108,14 @@ impl Target {
             _ => format!("{{\"token\":\"{}\"}}", accounts.token(user)),
         };
         Rc::new(Door { address, path, namespace, auth })
+    }
+
+    /// Sees to it that there are so many different users.
+    pub(crate) fn register(&mut self, count: usize, runtime: &Runtime) -> Result<()> {
+        match &mut self.accounts {
+            Some(accounts) => runtime.block_on(accounts.register(count)),
+            None => Ok(()),
+        }
     }
 
     /// The name by which that user goes.

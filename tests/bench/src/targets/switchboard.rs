@@ -13,19 +13,53 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 use super::{Kind, Target, backing};
 use crate::usage::{Process, Role};
 
-/// Registered users of a stack.
-pub(crate) const USERS: usize = 2_000;
+/// Users that a stack begins with.
+const USERS: usize = 2_000;
 const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 /// Who is registered at a running stack.
-#[derive(Debug)]
 pub(crate) struct Accounts {
     database: String,
+    sessions: Sessions,
+    tokens: Tokens,
     /// Name and token.
     users: Vec<(String, String)>,
 }
 
 impl Accounts {
+    /// Nobody yet.
+    fn of(options: &Options, database: &str, redis: &str) -> Result<Self> {
+        let sessions = Sessions::new(redis, options.redis_prefix.clone(), DAY);
+        let sessions = sessions.map_err(|why| anyhow!(why))?;
+        let tokens = Tokens::new(&options.jwt_secret.clone().into(), DAY);
+        Ok(Self { database: database.to_owned(), sessions, tokens, users: Vec::new() })
+    }
+
+    /// Makes users until there are so many, and logs them in.
+    pub(crate) async fn register(&mut self, count: usize) -> Result<()> {
+        let first = self.users.len();
+        if first >= count {
+            return Ok(());
+        }
+        let mut database = MySqlConnection::connect(&self.database).await?;
+        let rows: Vec<_> = (first..count).map(|n| format!("('u{n}', UTC_TIMESTAMP(3))")).collect();
+        let statement = format!("INSERT INTO users (name, created_at) VALUES {}", rows.join(", "));
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut database).await?;
+        let made = "SELECT id, name FROM users ORDER BY id LIMIT ? OFFSET ?";
+        let rows: Vec<(u64, String)> = sqlx::query_as(made)
+            .bind(u64::try_from(count - first)?)
+            .bind(u64::try_from(first)?)
+            .fetch_all(&mut database)
+            .await?;
+        for (id, name) in rows {
+            let user = User { id: UserId(id), name: Username::parse(&name)? };
+            let begun = self.sessions.begin(&user).await?;
+            let token = self.tokens.issue(&begun.session)?.expose_secret().to_owned();
+            self.users.push((name, token));
+        }
+        Ok(())
+    }
+
     pub(crate) fn name(&self, user: usize) -> String {
         self.users[user % self.users.len()].0.clone()
     }
@@ -71,7 +105,8 @@ pub(crate) async fn start(servers: &Servers) -> Result<Target> {
         url.trim_start_matches("http://").parse().with_context(|| url.clone())
     };
     let addresses = (1..=urls.gateways()).map(address).collect::<Result<_>>()?;
-    let accounts = register(&options, urls.database(), urls.redis()).await?;
+    let mut accounts = Accounts::of(&options, urls.database(), urls.redis())?;
+    accounts.register(USERS).await?;
     let process = |role, part: &local_stack::Part| -> Result<Process> {
         Ok(Process { role, pid: part.pid().context("a part has ended")? })
     };
@@ -89,24 +124,4 @@ pub(crate) async fn start(servers: &Servers) -> Result<Target> {
         stack: Some(stack),
         _children: Vec::new(),
     })
-}
-
-/// Makes all users and logs them in.
-async fn register(options: &Options, database_url: &str, redis_url: &str) -> Result<Accounts> {
-    let mut database = MySqlConnection::connect(database_url).await?;
-    let rows: Vec<_> = (0..USERS).map(|n| format!("('u{n}', UTC_TIMESTAMP(3))")).collect();
-    let statement = format!("INSERT INTO users (name, created_at) VALUES {}", rows.join(", "));
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut database).await?;
-    let rows: Vec<(u64, String)> =
-        sqlx::query_as("SELECT id, name FROM users ORDER BY id").fetch_all(&mut database).await?;
-    let sessions = Sessions::new(redis_url, options.redis_prefix.clone(), DAY);
-    let sessions = sessions.map_err(|why| anyhow!(why))?;
-    let tokens = Tokens::new(&options.jwt_secret.clone().into(), DAY);
-    let mut users = Vec::with_capacity(rows.len());
-    for (id, name) in rows {
-        let user = User { id: UserId(id), name: Username::parse(&name)? };
-        let begun = sessions.begin(&user).await?;
-        users.push((name, tokens.issue(&begun.session)?.expose_secret().to_owned()));
-    }
-    Ok(Accounts { database: database_url.to_owned(), users })
 }

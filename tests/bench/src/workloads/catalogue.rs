@@ -1,6 +1,6 @@
 //! All workloads: which targets they run on, whether they are in the quick bench.
 
-use super::{Run, churn, connects, foreign, idle, posts, rooms};
+use super::{Run, churn, connects, foreign, idle, posts, presence, rooms};
 use crate::targets::Kind::{self, Bare, Eiows, Node, Socketioxide, Switchboard};
 
 /// Deliveries a second at which latency is measured.
@@ -19,6 +19,7 @@ pub(crate) struct Workload {
 
 const ALL: &[Kind] = &[Switchboard, Node, Eiows, Socketioxide, Bare];
 const ADAPTERS: &[Kind] = &[Switchboard, Node, Eiows, Socketioxide];
+const OURS: &[Kind] = &[Switchboard];
 const DURABLE: &[Kind] = &[Switchboard, Node, Eiows];
 
 macro_rules! workload {
@@ -85,6 +86,20 @@ const WORKLOADS: &[Workload] = &[
         DURABLE,
         false,
         churn::avalanche
+    ),
+    workload!(
+        "presence-1k",
+        "1,000 hear who is online; 40 a second come, then go",
+        OURS,
+        false,
+        presence::of_1000
+    ),
+    workload!(
+        "presence-10k",
+        "10,000 hear who is online; 40 a second come, then go",
+        OURS,
+        false,
+        presence::of_10000
     ),
 ];
 

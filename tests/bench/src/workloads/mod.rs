@@ -8,6 +8,7 @@ mod foreign;
 pub(crate) mod history;
 mod idle;
 mod posts;
+mod presence;
 mod rooms;
 mod setup;
 

@@ -80,6 +80,32 @@ async fn history_comes_in_tens_the_way_round_it_was_asked() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_offset_counts_what_is_there_when_it_is_asked() -> Result<()> {
+    let arena = Arena::shared().await?;
+    let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
+    let (alices, bobs) = (enters(&alice, 1).await?, enters(&bob, 2).await?);
+    opens(&alices, &bob).await?;
+    let mut all: Vec<_> = (0..35).map(|n| format!("message {n}")).collect();
+    for text in &all {
+        says(&alices, text).await?;
+    }
+    opens(&bobs, &alice).await?;
+    let page = async |offset: usize| history(&bobs, json!({"offset": offset})).await;
+    assert_eq!(texts(&page(10).await?), all[15..25].iter().collect::<Vec<_>>());
+    // What is said meanwhile counts, whether the page goes on from the one before or not.
+    for text in ["one more", "and another"] {
+        says(&alices, text).await?;
+        reads(&bobs, text).await?;
+        all.push(text.to_owned());
+    }
+    assert_eq!(texts(&page(20).await?), all[7..17].iter().collect::<Vec<_>>());
+    assert_eq!(texts(&page(30).await?), all[..7].iter().collect::<Vec<_>>());
+    assert!(page(37).await?.is_empty() && page(1_000_000).await?.is_empty());
+    assert_eq!(texts(&page(10).await?), all[17..27].iter().collect::<Vec<_>>());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_channel_is_made_once_however_many_open_it() -> Result<()> {
     let arena = Arena::shared().await?;
     let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
