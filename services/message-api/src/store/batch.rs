@@ -200,6 +200,9 @@ fn with_seqs<'a>(
 }
 
 #[cfg(test)]
+mod guard;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::post::tests::{post, user};

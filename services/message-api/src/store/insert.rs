@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chat_core::{ChatError, ClientId, ConversationId, Message, MessageId, Seq};
-use sqlx::{AssertSqlSafe, MySqlConnection};
+use sqlx::{AssertSqlSafe, MySql, MySqlConnection, mysql::MySqlArguments, query::Query};
 
 use super::{
     Result,
@@ -38,6 +38,11 @@ pub(super) async fn insert<'a>(
 
 /// Answers the id that the first row got.
 async fn insert_rows(connection: &mut MySqlConnection, messages: &[New<'_>]) -> Result<MessageId> {
+    Ok(MessageId(rows(messages).execute(connection).await?.last_insert_id()))
+}
+
+/// One statement for all of them.
+pub(super) fn rows<'a>(messages: &'a [New<'_>]) -> Query<'a, MySql, MySqlArguments> {
     let rows = vec!["(?,?,?,?,?,?,?,?,?,?)"; messages.len()].join(",");
     let sql = format!(
         "INSERT INTO messages (conversation_id, seq, author_id, author_name, text, media, \
@@ -57,7 +62,7 @@ async fn insert_rows(connection: &mut MySqlConnection, messages: &[New<'_>]) -> 
             .bind(post.dedup_key().map(|key| key.to_vec()))
             .bind(via_column(post.via));
     }
-    Ok(MessageId(query.execute(connection).await?.last_insert_id()))
+    query
 }
 
 /// The ids of several rows are read back: how they follow one another is the server's business.

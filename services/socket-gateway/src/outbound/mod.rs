@@ -196,4 +196,6 @@ impl Outbound {
 }
 
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod tests;
