@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup build run test test-rust test-clients lint lint-rust lint-proto lint-deps fmt \
-	bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
+	guard guard-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
@@ -66,7 +66,7 @@ outages: setup ## Outages of MySQL, Redis, message-api and each two, for a minut
 	cargo build -p message-api -p socket-gateway -p local-stack --bins
 	LONG_OUTAGE=60 $(LOCAL) with -- cargo test -p journeys --test outages -- --nocapture
 
-lint: lint-rust lint-proto lint-deps ## Check form, lints, documentation, protobuf rules, licences
+lint: lint-rust lint-proto lint-deps guard ## Check form, lints, documentation, protobuf, licences, costs
 
 lint-rust:
 	cargo fmt --all --check
@@ -86,6 +86,12 @@ lint-proto:
 lint-deps:
 	@if command -v cargo-deny >/dev/null; then echo "cargo deny check" && cargo deny check; \
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+guard: ## Fail if a hot function allocates more or runs more instructions than its baseline
+	@cargo run --quiet -p guard
+
+guard-accept: ## Take what the hot functions cost now as their baseline
+	@cargo run --quiet -p guard -- --accept
 
 fmt: ## Format the code
 	cargo fmt --all

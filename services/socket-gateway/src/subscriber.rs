@@ -5,6 +5,8 @@
 //! lost, or no probe has come for too long, it is made again with backoff; every wanted topic is
 //! subscribed to again, and the feed makes good what was published meanwhile.
 
+#[cfg(test)]
+mod guard;
 mod wanted;
 
 use std::{

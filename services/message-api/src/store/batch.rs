@@ -129,6 +129,9 @@ fn answers(verdicts: Vec<Verdict>, stored: Vec<Message>) -> Answers {
 }
 
 #[cfg(test)]
+mod guard;
+
+#[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
 

@@ -14,6 +14,8 @@
 
 mod book;
 mod crowd;
+#[cfg(test)]
+mod guard;
 mod hub;
 mod inbox;
 mod notices;
@@ -22,7 +24,7 @@ mod repair;
 mod returns;
 mod rosters;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::{
     collections::HashMap,

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use chat_core::{
     Author, Change, ChangeKind, CloseReason, ConversationId, Event, Frame, Listener, Message,
-    MessageId, Render, Seq, Sink, SocketKey, User, UserId, Username, Via, clock,
+    MessageId, Render, Seq, Sink, SocketKey, User, UserId, Username, Via,
 };
+use time::OffsetDateTime;
 
 /// Words every change as its seq.
 struct Bare;
@@ -59,7 +60,7 @@ pub(super) fn change(conversation: ConversationId, seq: u64) -> Change {
 }
 
 /// A post with a text of so many bytes.
-pub(super) fn post(conversation: ConversationId, seq: u64, length: usize) -> Change {
+pub(crate) fn post(conversation: ConversationId, seq: u64, length: usize) -> Change {
     let author = User { id: UserId(1), name: Username::parse("alice").expect("a name") };
     let message = Message {
         id: MessageId(seq),
@@ -68,7 +69,7 @@ pub(super) fn post(conversation: ConversationId, seq: u64, length: usize) -> Cha
         author: Author::User(author),
         text: "x".repeat(length),
         media: Vec::new(),
-        created_at: clock::now(),
+        created_at: OffsetDateTime::UNIX_EPOCH,
         edited_at: None,
         is_read: false,
         client_id: None,

@@ -205,4 +205,6 @@ impl Outbound {
 }
 
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod tests;

@@ -9,13 +9,13 @@ use chat_core::process::Shutdown;
 
 use super::{io::OutboundIo, *};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The marker of a socket that has come over.
-static HERE: Bytes = Bytes::from_static(b"here");
+pub(super) static HERE: Bytes = Bytes::from_static(b"here");
 
 /// A connection's way out, and its client.
-async fn pair(patience: Duration) -> (Arc<Outbound>, TcpStream, Shutdown) {
+pub(super) async fn pair(patience: Duration) -> (Arc<Outbound>, TcpStream, Shutdown) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
@@ -25,7 +25,7 @@ async fn pair(patience: Duration) -> (Arc<Outbound>, TcpStream, Shutdown) {
     (Outbound::new(stream, 0, flushers, cut, backlog, patience), client, tasks)
 }
 
-async fn read(client: &mut TcpStream, length: usize) -> Vec<u8> {
+pub(super) async fn read(client: &mut TcpStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     timeout(Duration::from_secs(10), client.read_exact(&mut bytes)).await.unwrap().unwrap();
     bytes

@@ -44,11 +44,15 @@ impl Delivery {
         let Some(text) = &self.text else {
             return Err(ChatError::new(Code::PayloadTooLarge, "the event is too large"));
         };
-        let parts: Vec<Value> = serde_json::from_str(text).map_err(|cause| {
-            ChatError::invalid_payload(format!("the payload is not JSON: {cause}"))
-        })?;
-        Ok(parts.into_iter().nth(1).unwrap_or_default())
+        payload(text)
     }
+}
+
+/// The payload of `["event", payload]`; `null` where there is none.
+pub(super) fn payload(text: &str) -> Result<Value, ChatError> {
+    let parts: Vec<Value> = serde_json::from_str(text)
+        .map_err(|cause| ChatError::invalid_payload(format!("the payload is not JSON: {cause}")))?;
+    Ok(parts.into_iter().nth(1).unwrap_or_default())
 }
 
 /// The packet itself, which the library's own extractors would parse at once.

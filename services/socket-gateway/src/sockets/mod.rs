@@ -12,6 +12,8 @@
 //! | [`sink`] | the way out: frames to the socket; who reads too slowly is cut off |
 
 pub mod eio3;
+#[cfg(test)]
+pub(crate) mod guard;
 mod handshake;
 mod inbox;
 mod sink;
