@@ -16,7 +16,7 @@ pub(crate) struct Cli {
     /// Fewer and smaller workloads, one round: under three minutes
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Runs of every workload; the report tells medians [default: 5, quick: 1]
+    /// Runs of what the goals compare; the report tells medians [default: 5, quick: 1]
     #[arg(long)]
     rounds: Option<u32>,
     /// Only these workloads; `history` is one too
@@ -25,10 +25,10 @@ pub(crate) struct Cli {
     /// Only these targets
     #[arg(long, value_delimiter = ',', value_enum)]
     targets: Vec<Kind>,
-    /// Seconds before a measurement counts [default: 1, quick: 0.6]
+    /// Seconds before a measurement counts [default: 0.7, quick: 0.6]
     #[arg(long)]
     warm: Option<f64>,
-    /// Seconds that count [default: 3, quick: 1.2]
+    /// Seconds that count [default: 2, quick: 1.2]
     #[arg(long)]
     measure: Option<f64>,
     /// Part of the full number of clients [default: 1, quick: 0.3]
@@ -61,8 +61,8 @@ impl Cli {
             given.unwrap_or(if self.quick { quick } else { full })
         };
         Scale {
-            warm: (either(self.warm, 1.0, 0.6) * 1e9) as u64,
-            measure: (either(self.measure, 3.0, 1.2) * 1e9) as u64,
+            warm: (either(self.warm, 0.7, 0.6) * 1e9) as u64,
+            measure: (either(self.measure, 2.0, 1.2) * 1e9) as u64,
             share: either(self.share, 1.0, 0.3),
         }
     }

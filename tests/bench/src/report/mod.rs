@@ -5,12 +5,21 @@ mod machine;
 mod plot;
 mod table;
 
+pub(crate) use self::goals::has_goal;
+
 use std::{fmt::Write, fs};
 
 use anyhow::{Context, Result};
 
 use self::table::Table;
 use crate::{cli::Cli, figures::Results, workloads};
+
+const FIGURES: &str = "## All figures
+
+Median, and least–most. What no goal compares runs in every second round, at eiows and socketioxide
+in every third. `front` is what holds the sockets (both gateways, both Node processes …), `stack`
+all processes with Redis and MariaDB; µs are CPU for each delivery, send or connection.
+";
 
 /// All that is known at the end of a bench.
 pub(crate) struct Report<'a> {
@@ -41,15 +50,13 @@ impl Report<'_> {
     fn text(&self) -> Result<String> {
         let mut text = String::from("# Measured\n\n");
         writeln!(text, "{}\n", machine::describe(self.cli)?)?;
-        writeln!(text, "## Goals\n\n{}", goals::table(self.results))?;
+        writeln!(text, "## Goals\n\n{}\n", goals::summary(self.results))?;
+        writeln!(text, "{}", goals::table(self.results))?;
         writeln!(text, "{}", goals::sentences(self.results))?;
         if plot::latency(self.results).is_some() {
             writeln!(text, "![Latency against load](latency.svg)\n")?;
         }
-        text.push_str("## All figures\n\nMedian, and least–most of all rounds. `front` is what ");
-        text.push_str("holds the sockets (both gateways, both Node processes …), `stack` all ");
-        text.push_str("processes with Redis and MariaDB; µs are CPU for each delivery, send or ");
-        text.push_str("connection.\n");
+        text.push_str(FIGURES);
         for workload in self.results.workloads() {
             let about = workloads::all().iter().find(|w| w.name == workload).map(|w| w.about);
             let about = about.unwrap_or("pages of a long history, by REST");

@@ -37,7 +37,13 @@ const WORKLOADS: &[Workload] = &[
     workload!("rooms-100", "rooms of 100, one in flight each", ALL, true, rooms::of_100),
     workload!("rooms-1000", "rooms of 1,000, one in flight each", ALL, false, rooms::of_1000),
     workload!("hot", "rooms of 100, 8 in flight each", ALL, true, rooms::hot),
-    workload!("pairs", "rooms of 2, `typing` relayed at a fixed rate", ALL, true, rooms::pairs),
+    workload!(
+        "pairs",
+        "1,000 rooms of 2, `typing` relayed at a fixed rate",
+        ALL,
+        true,
+        rooms::pairs
+    ),
     workload!("relay", "100 clients, one relayed in flight", ADAPTERS, true, rooms::relay),
     workload!("relay-hot", "100 clients, 8 relayed in flight", ADAPTERS, false, rooms::relay_hot),
     workload!("durable", "512 posters, acknowledged once stored", DURABLE, true, posts::durable),
@@ -84,7 +90,7 @@ const WORKLOADS: &[Workload] = &[
         "avalanche",
         "5,000 clients drop and come back at once",
         DURABLE,
-        false,
+        true,
         churn::avalanche
     ),
     workload!(

@@ -254,11 +254,12 @@ fn play(stage: &mut Stage<'_>, rooms: usize, weather: Weather, length: u64) -> R
 /// Rooms of 10, two messages a second in each; clients drop every two seconds on average.
 pub(super) fn jitter(stage: &mut Stage<'_>) -> Result<Figures> {
     let rooms = stage.scale.clients(500, 100) / 10;
-    play(stage, rooms, Weather::Jitter(2 * SECOND), stage.scale.measure * 2)
+    play(stage, rooms, Weather::Jitter(2 * SECOND), stage.scale.measure * 3)
 }
 
 /// Rooms of 10, two messages a second in each; all clients but the posters drop at once.
 pub(super) fn avalanche(stage: &mut Stage<'_>) -> Result<Figures> {
-    let rooms = stage.scale.clients(5_000, 500) / 10;
+    // One of ten posts and stays.
+    let rooms = stage.scale.clients(5_000, 500).div_ceil(9);
     play(stage, rooms, Weather::Avalanche(SECOND), SECOND * 4)
 }
