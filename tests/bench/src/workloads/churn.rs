@@ -41,6 +41,8 @@ struct Member {
     is_in: bool,
     drops_at: u64,
     back_at: Option<u64>,
+    /// When it asks to join again, after a refusal.
+    asks_at: Option<u64>,
     heard: HashSet<u32>,
     doubles: u64,
     since: Option<u64>,
@@ -67,18 +69,23 @@ struct Churn {
     recovered_at: u64,
     last_news: u64,
     drops: u64,
+    /// Joins and posts that were refused for load. A join is tried again.
+    refused: u64,
 }
 
 impl Script for Churn {
     fn heard(&mut self, who: usize, heard: Heard<'_>, io: &mut Io) {
         let member = &mut self.members[who];
         match heard {
-            Heard::Connected => {
-                let again =
-                    member.since.map(|since| member.joins.1.replace("$since", &since.to_string()));
-                match again {
-                    Some(join) => io.send(who, &wire::client_frame(&join)),
-                    None => io.send(who, &member.joins.0),
+            Heard::Connected => member.join(who, io),
+            Heard::Ack(number, body) if memchr::memmem::find(body, b"\"error\"").is_some() => {
+                self.refused += 1;
+                match number {
+                    ACK => {
+                        let pause = rand::rng().random_range(SECOND / 2..2 * SECOND);
+                        member.asks_at = Some(io.read_at + pause);
+                    }
+                    _ => self.rooms[member.room].is_open = false,
                 }
             }
             Heard::Ack(ACK, _) => {
@@ -98,6 +105,7 @@ impl Script for Churn {
             Heard::Event(..) => {}
             Heard::Closed(_) => {
                 member.is_in = false;
+                member.asks_at = None;
                 member.back_at = Some(io.read_at + SECOND / 10);
                 let room = &mut self.rooms[member.room];
                 room.is_open &= room.poster != who;
@@ -109,9 +117,14 @@ impl Script for Churn {
         self.post(now, io);
         self.drop_some(now, io);
         for who in 0..self.members.len() {
-            if self.members[who].back_at.is_some_and(|at| at <= now) {
-                self.members[who].back_at = None;
+            let member = &mut self.members[who];
+            if member.back_at.is_some_and(|at| at <= now) {
+                member.back_at = None;
                 io.reopen(who)?;
+            }
+            if member.asks_at.is_some_and(|at| at <= now) {
+                member.asks_at = None;
+                member.join(who, io);
             }
         }
         let is_whole = self.members.iter().all(|member| member.is_in);
@@ -180,6 +193,7 @@ impl Churn {
         figures.put("missing", (wanted - had) as f64);
         figures.put("doubles", doubles as f64);
         figures.put("drops", self.drops as f64);
+        figures.put("refused", self.refused as f64);
         if let Some(fallen) = self.fallen {
             figures.put("back_s", self.recovered_at.saturating_sub(fallen) as f64 / 1e9);
         }
@@ -190,6 +204,15 @@ impl Churn {
 }
 
 impl Member {
+    /// Asks for what came after what it heard last.
+    fn join(&self, who: usize, io: &mut Io) {
+        let again = self.since.map(|since| self.joins.1.replace("$since", &since.to_string()));
+        match again {
+            Some(join) => io.send(who, &wire::client_frame(&join)),
+            None => io.send(who, &self.joins.0),
+        }
+    }
+
     fn takes(&mut self, body: &[u8]) {
         for (_, number) in wire::stamps(body) {
             if !self.heard.insert(number) {
@@ -223,6 +246,7 @@ fn play(stage: &mut Stage<'_>, rooms: usize, weather: Weather, length: u64) -> R
             is_in: true,
             drops_at,
             back_at: None,
+            asks_at: None,
             heard: HashSet::new(),
             doubles: 0,
             since: None,
@@ -246,6 +270,7 @@ fn play(stage: &mut Stage<'_>, rooms: usize, weather: Weather, length: u64) -> R
         recovered_at: 0,
         last_news: begin,
         drops: 0,
+        refused: 0,
     };
     hall.swarm.play(&mut churn)?;
     Ok(churn.figures())
