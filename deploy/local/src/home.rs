@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -23,14 +23,26 @@ pub(crate) struct Home {
     _lock: File,
 }
 
+/// How long somebody who is just ending may hold a directory, and with them a child that has not
+/// begun its own program yet.
+const ENDING: Duration = Duration::from_secs(1);
+
 impl Home {
     /// `<local>/<name>`, which survives. Fails when another process uses it.
     pub(crate) fn lasting(local: &Path, name: &str) -> Result<Self> {
         let _one_at_a_time = enter(local)?;
         let path = local.join(name);
-        let home = Self::take(&path, false)?.with_context(|| {
-            format!("Switchboard runs in this checkout already: {} is locked", path.display())
-        })?;
+        let deadline = Instant::now() + ENDING;
+        let home = loop {
+            match Self::take(&path, false)? {
+                Some(home) => break home,
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+                None => {
+                    let path = path.display();
+                    bail!("Switchboard runs in this checkout already: {path} is locked")
+                }
+            }
+        };
         home.kill_leftovers();
         Ok(home)
     }
