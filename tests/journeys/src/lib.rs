@@ -1,6 +1,7 @@
 //! What the journeys share. The journeys themselves are in `tests/`, one file a subject.
 
 pub mod rest;
+pub mod stored;
 pub mod tokens;
 
 use harness::Arena;

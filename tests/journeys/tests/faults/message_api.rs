@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use anyhow::{Context, Result};
 use harness::{Arena, granted, refused};
-use serde_json::{Value, json};
+use journeys::stored;
+use serde_json::json;
 
 use crate::{texts, two_in_a_room};
 
@@ -36,7 +37,7 @@ async fn what_was_acknowledged_is_there_after_message_api_was_killed() -> Result
     bob.reads("last").await?;
     alice.reads("last").await?;
 
-    let stored = stored_texts(&arena, &room).await?;
+    let stored = stored::texts(&arena, &room).await?;
     let missing: Vec<_> = acknowledged.iter().filter(|text| !stored.contains(text)).collect();
     assert!(missing.is_empty(), "acknowledged but not stored: {missing:?}");
     assert_eq!(texts(&alice), stored, "alice heard what is stored, in that order, once");
@@ -64,7 +65,7 @@ async fn a_retry_with_the_same_client_id_over_a_crash_stores_one_message() -> Re
         ids.push(ack["message"]["_id"].clone());
     }
     bob.hears_in_all("chat message", 100).await?;
-    let stored = stored_texts(&arena, &room).await?;
+    let stored = stored::texts(&arena, &room).await?;
     // What was refused and sent again may stand later than it was first sent.
     let mut sorted = stored.clone();
     sorted.sort_by_key(|text| text[1..].parse::<u32>().unwrap());
@@ -89,12 +90,4 @@ async fn sockets_stay_and_are_told_while_message_api_is_away() -> Result<()> {
     bob.reads("back").await?;
     assert!(alice.is_open() && bob.is_open());
     Ok(())
-}
-
-async fn stored_texts(arena: &Arena, room: &str) -> Result<Vec<String>> {
-    let reader = arena.newcomer("reader").await?;
-    let page = reader.http.get(&format!("/api/conversations/{room}?N=1000")).await?.expect(200)?;
-    let messages = page["messages"].as_array().context("messages")?;
-    let text = |message: &Value| message["text"].as_str().unwrap_or_default().to_owned();
-    Ok(messages.iter().map(text).collect())
 }

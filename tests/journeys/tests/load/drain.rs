@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use harness::{Arena, Person, SocketIo};
+use journeys::stored;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -212,9 +213,7 @@ async fn what_was_received_before_the_stop_is_acknowledged_or_the_connection_end
     alice.sees_the_end().await?;
     ensure!(arena.stack.gateway(1).exited().await?.success(), "exit code 0");
     println!("{granted} of 200 were acknowledged");
-    let reader = arena.newcomer("reader").await?;
-    let page = reader.http.get(&format!("/api/conversations/{room}?N=1000")).await?.expect(200)?;
-    let stored = page["messages"].as_array().map_or(0, Vec::len);
+    let stored = stored::posts(&arena, room).await?.len();
     ensure!(stored == granted, "{stored} stored, {granted} acknowledged");
     Ok(())
 }
@@ -269,7 +268,8 @@ async fn message_api_finishes_what_was_asked_over_rest() -> Result<()> {
     let people = people(&arena, PEOPLE).await?;
     let host = people[0].enters(1).await?;
     let room = host.creates_room(&arena.unique("room")).await?;
-    let path = format!("/api/conversations/{}", room["_id"].as_str().context("an id")?);
+    let room = room["_id"].as_str().context("an id")?;
+    let path = format!("/api/conversations/{room}");
     let granted = AtomicUsize::new(0);
     let posting = people.iter().map(async |who| {
         // Until nobody listens any more: what is answered was done.
@@ -288,8 +288,7 @@ async fn message_api_finishes_what_was_asked_over_rest() -> Result<()> {
     };
     tokio::try_join!(try_join_all(posting), stopping)?;
     arena.stack.api(1).start().await?;
-    let page = people[0].http.get(&format!("{path}?N=1000")).await?.expect(200)?;
-    let stored = page["messages"].as_array().map_or(0, Vec::len);
+    let stored = stored::posts(&arena, room).await?.len();
     let granted = granted.into_inner();
     println!("{granted} were answered");
     ensure!(stored == granted, "{stored} stored, {granted} answered");

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use harness::{Arena, Chatter};
+use journeys::stored;
 use local_stack::{Link, Weather};
-use sqlx::{Connection, MySqlConnection};
 use tokio::time::sleep;
 
 use crate::{
@@ -58,13 +58,7 @@ async fn books_are_right(
     talked: &[Talk],
 ) -> Result<()> {
     people[0].says(room, "last").await?;
-    let mut database = MySqlConnection::connect(arena.stack.urls().database()).await?;
-    let rows: Vec<(u64, String)> = sqlx::query_as(
-        "SELECT m.seq, m.text FROM messages m WHERE m.conversation_id = \
-         (SELECT conversation_id FROM messages WHERE text = 'last') ORDER BY m.seq",
-    )
-    .fetch_all(&mut database)
-    .await?;
+    let rows = stored::posts(arena, room).await?;
     let seqs: Vec<_> = rows.iter().map(|(seq, _)| *seq).collect();
     assert_eq!(seqs, (1..=rows.len() as u64).collect::<Vec<_>>(), "no seq is missing or doubled");
     let mut counts = HashMap::<&str, usize>::new();

@@ -44,14 +44,6 @@ async fn room_of(arena: &Arena, members: &[&Chatter]) -> Result<String> {
     Ok(room)
 }
 
-/// The texts that are stored of a room, in order.
-async fn stored_texts(arena: &Arena, room: &str) -> Result<Vec<String>> {
-    let reader = arena.newcomer("reader").await?;
-    let page = reader.http.get(&format!("/api/conversations/{room}?N=1000")).await?.expect(200)?;
-    let messages = page["messages"].as_array().context("messages")?;
-    Ok(messages.iter().map(|m| m["text"].as_str().unwrap_or_default().to_owned()).collect())
-}
-
 /// The texts of the room's messages that a socket has heard, in order.
 fn heard_texts(chatter: &Chatter, room: &str) -> Vec<String> {
     let all = chatter.all("chat message").into_iter().filter(|m| m["room"] == room);

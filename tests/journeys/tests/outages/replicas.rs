@@ -7,12 +7,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use harness::{Arena, granted};
+use journeys::stored;
 use local_stack::{Link, Options, Weather};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    heard_texts, options, room_of, stored_texts,
+    heard_texts, options, room_of,
     talk::{Key, talks},
 };
 
@@ -56,7 +57,7 @@ async fn one_of_two_dies_and_nothing_with_a_key_fails() -> Result<()> {
     for socket in [&alice, &bob] {
         socket.reads("last").await?;
     }
-    let stored = stored_texts(&arena, &room).await?;
+    let stored = stored::texts(&arena, &room).await?;
     assert_eq!(heard_texts(&alice, &room), stored);
     assert_eq!(heard_texts(&bob, &room), stored);
     for text in [keyed, keyed_too, bare, bare_too].iter().flat_map(|talk| &talk.said) {
@@ -93,7 +94,7 @@ async fn the_same_key_at_once_everywhere_is_one_message() -> Result<()> {
         ensure!(url.ends_with(&format!("/{id}")), "{id} is not {url}");
     }
     let expected: Vec<_> = (0..40).map(|n| format!("m{n}")).collect();
-    assert_eq!(stored_texts(&arena, &room).await?, expected);
+    assert_eq!(stored::texts(&arena, &room).await?, expected);
     for socket in [&here, &there] {
         socket.reads("m39").await?;
         assert_eq!(heard_texts(socket, &room), expected);

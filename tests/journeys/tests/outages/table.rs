@@ -8,12 +8,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use harness::{Arena, Chatter, Person};
+use journeys::stored;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     fault::{Dependency, EACH_AND_EACH_PAIR, Way},
-    heard_texts, leaks, long_outage, options, room_of, stored_texts,
+    heard_texts, leaks, long_outage, options, room_of,
     talk::{BOUND, Key, Talk, talks},
 };
 
@@ -168,7 +169,7 @@ impl Outage {
             let in_room = |m: &serde_json::Value| m["room"] == room && m["text"] == "after";
             socket.hears("chat message", in_room).await?;
         }
-        let stored = stored_texts(arena, room).await?;
+        let stored = stored::texts(arena, room).await?;
         ensure!(heard_texts(alice, room) == stored, "alice heard something else: {stored:?}");
         ensure!(heard_texts(bob, room) == stored, "bob heard something else: {stored:?}");
         ensure!(last["seq"] == stored.len(), "a seq was skipped, or something stored twice");
