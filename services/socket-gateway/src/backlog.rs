@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use crate::counted::Counted;
+
 /// The count of one connection, or of one session that polls.
 #[derive(Debug, Default)]
 pub struct Backlog {
@@ -72,7 +74,7 @@ impl Backlog {
         if self.bytes() <= bytes {
             return;
         }
-        let _waiter = Waiter::new(&self.waiters);
+        let _waiter = Counted::begin(&self.waiters);
         loop {
             // Listening begins before looking, so that nothing slips in between.
             let mut less = std::pin::pin!(self.less.notified());
@@ -82,22 +84,6 @@ impl Backlog {
             }
             less.await;
         }
-    }
-}
-
-/// Somebody who waits, until it is dropped.
-struct Waiter<'a>(&'a AtomicUsize);
-
-impl<'a> Waiter<'a> {
-    fn new(waiters: &'a AtomicUsize) -> Self {
-        waiters.fetch_add(1, Ordering::SeqCst);
-        Self(waiters)
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

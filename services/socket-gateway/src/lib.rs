@@ -12,6 +12,7 @@
 //! | [`server`], [`connections`] | accept connections, each with a kill switch and a write deadline | |
 //! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
 //! | [`backlog`] | how many bytes wait for one client | 10 |
+//! | `counted` | how many are at something just now | |
 //! | `remembered` | the newest keys, to know them again | |
 //! | [`admin`], [`telemetry`] | health, readiness, metrics | |
 
@@ -21,6 +22,7 @@ pub mod backlog;
 pub mod chat_client;
 pub mod config;
 pub mod connections;
+mod counted;
 pub mod feed;
 mod outbound;
 pub mod presence;

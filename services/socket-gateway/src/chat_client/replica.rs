@@ -27,6 +27,7 @@ use tonic_health::pb::{
 };
 
 use super::{Client, Token, client, fate::Failed, posts::Posts};
+use crate::counted::Counted;
 
 /// The service that the probe asks for.
 const SERVICE: &str = "switchboard.v1.ChatService";
@@ -166,7 +167,7 @@ impl Replica {
         deadline: Instant,
         call: impl AsyncFnOnce(Client) -> Result<Response<A>, Status>,
     ) -> Result<A, Status> {
-        let _under_way = UnderWay::begin(&self.calls);
+        let _under_way = Counted::begin(&self.calls);
         let mut state = self.state.subscribe();
         let answer = tokio::select! {
             biased;
@@ -205,7 +206,7 @@ impl Replica {
         deadline: Instant,
         post: &v1::PostMessageRequest,
     ) -> Result<v1::Message, Failed> {
-        let _under_way = UnderWay::begin(&self.calls);
+        let _under_way = Counted::begin(&self.calls);
         let answer = tokio::time::timeout_at(deadline, self.posts.post(post.clone())).await;
         let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer").into()));
         if answer.is_ok() {
@@ -276,21 +277,5 @@ impl Replica {
             Err(_) => State::Silent,
         };
         self.enter(state);
-    }
-}
-
-/// Counts a call while it is under way.
-struct UnderWay<'a>(&'a AtomicUsize);
-
-impl<'a> UnderWay<'a> {
-    fn begin(calls: &'a AtomicUsize) -> Self {
-        calls.fetch_add(1, Ordering::Relaxed);
-        Self(calls)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -181,7 +181,10 @@ impl Registry {
         let (topic, told) = member.announcement(moved.origin);
         call.arg(epoch).arg(generation).arg(member.encode()).arg(place).arg(&field);
         call.arg(member.name().as_str()).arg(weight(&field).to_string());
-        call.arg(format!("{}{topic}", self.channels)).arg(told).arg(member.suspicion());
+        call.arg(format!("{}{topic}", self.channels)).arg(told);
+        if moved.origin.is_none() {
+            call.arg(member.suspicion());
+        }
         call
     }
 
