@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use crate::{
-    error::Result,
+    error::{ChatError, Result},
     event::Change,
     ids::{ConversationId, MessageId, Seq, SessionId, SocketKey},
     model::{
@@ -84,7 +84,20 @@ pub trait Chat: Send + Sync + 'static {
         caller: &Caller,
         message: NewMessage,
         origin: Option<SocketKey>,
-    ) -> Result<Message>;
+    ) -> Result<Message> {
+        let answer = self.post_run(caller, vec![message], origin).await.pop();
+        answer.unwrap_or_else(|| Err(ChatError::internal("a post", "it has no answer")))
+    }
+
+    /// Posts a run: what one caller says in one conversation, one message after the other, at least
+    /// one and at most [`RUN_MAX`] of them. Each is answered as by [`Self::post`], in their order.
+    /// None overtakes another, not even one that has to be tried again.
+    async fn post_run(
+        &self,
+        caller: &Caller,
+        run: Vec<NewMessage>,
+        origin: Option<SocketKey>,
+    ) -> Vec<Result<Message>>;
 
     /// Changes the text of one's own message. Fails with `not_found`, `forbidden`.
     async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message>;
@@ -144,6 +157,9 @@ pub const HISTORY_MAX: u32 = 1_000;
 
 /// The longest page of directs, and of users.
 pub const DIRECTS_MAX: u32 = 1_000;
+
+/// The longest run of posts.
+pub const RUN_MAX: usize = 32;
 
 /// The longest page of changes.
 pub const CHANGES_MAX: u32 = 500;

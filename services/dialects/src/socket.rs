@@ -119,6 +119,21 @@ pub trait Conversing: Send {
     /// an `error` event where the client asked for no acknowledgement.
     async fn handle(&mut self, event: &str, payload: Value) -> Result<Value>;
 
+    /// Are events of this name handled together, by [`Self::handle_run`], when several wait?
+    fn takes_runs(&self, _event: &str) -> bool {
+        false
+    }
+
+    /// Handles events of one name, at most [`RUN_MAX`](chat_core::chat::RUN_MAX), and answers each,
+    /// as if they had come one after the other.
+    async fn handle_run(&mut self, event: &str, payloads: Vec<Value>) -> Vec<Result<Value>> {
+        let mut answers = Vec::with_capacity(payloads.len());
+        for payload in payloads {
+            answers.push(self.handle(event, payload).await);
+        }
+        answers
+    }
+
     /// The socket is gone.
     async fn close(&mut self);
 }

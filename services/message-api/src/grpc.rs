@@ -34,16 +34,14 @@ pub struct Service {
 type Answer<T> = Result<Response<T>, Status>;
 
 async fn answer<T>(asked: impl Future<Output = Result<T, ChatError>>) -> Answer<T> {
-    counted(asked).await.map(Response::new)
+    let _under_way = UnderWay::begin();
+    asked.await.map(Response::new).map_err(|refusal| refused(&refusal))
 }
 
-async fn counted<T>(asked: impl Future<Output = Result<T, ChatError>>) -> Result<T, Status> {
-    let _under_way = UnderWay::begin();
-    asked.await.map_err(|refusal| {
-        metrics::counter!("switchboard_refusals_total", "code" => refusal.code().as_str())
-            .increment(1);
-        from_error(&refusal)
-    })
+/// Words a refusal, and counts it.
+fn refused(refusal: &ChatError) -> Status {
+    metrics::counter!("switchboard_refusals_total", "code" => refusal.code().as_str()).increment(1);
+    from_error(refusal)
 }
 
 /// Counts a request while it is under way.

@@ -70,6 +70,12 @@ struct Joined {
     _follow: Follow,
 }
 
+/// What somebody says in a room.
+struct Line {
+    who: Caller,
+    message: NewMessage,
+}
+
 struct ChattoSocket {
     client: Client,
     rooms: HashMap<ConversationId, Joined>,
@@ -83,10 +89,18 @@ impl Conversing for ChattoSocket {
         match event {
             "join room" => self.join(Join::parse(&payload)?).await,
             "leave room" => self.leave(&Place::of(&payload)?),
-            "chat message" => self.say(Say::parse(&payload, &self.client.ports.limits)?).await,
+            "chat message" => self.say(vec![payload]).await.remove(0),
             "create room" => self.create(&payload).await,
             _ => self.typing(&Place::of(&payload)?).await,
         }
+    }
+
+    fn takes_runs(&self, event: &str) -> bool {
+        event == "chat message"
+    }
+
+    async fn handle_run(&mut self, _: &str, payloads: Vec<Value>) -> Vec<Result<Value>> {
+        self.say(payloads).await
     }
 
     async fn close(&mut self) {
@@ -195,17 +209,46 @@ impl ChattoSocket {
         Success::ack(Nothing {})
     }
 
-    async fn say(&mut self, say: Say) -> Result<Value> {
+    /// Says one thing after the other. What goes to one room in a row goes there together.
+    async fn say(&mut self, payloads: Vec<Value>) -> Vec<Result<Value>> {
+        let said: Vec<_> = payloads.iter().map(|payload| self.line(payload)).collect();
+        let room = |line: &Result<Line>| line.as_ref().ok().map(|line| line.message.conversation);
+        let mut answers = Vec::with_capacity(said.len());
+        let mut said = said.into_iter().peekable();
+        while let Some(first) = said.next() {
+            let Line { who, message } = match first {
+                Ok(line) => line,
+                Err(refusal) => {
+                    answers.push(Err(refusal));
+                    continue;
+                }
+            };
+            let here = Some(message.conversation);
+            let mut run = vec![message];
+            while let Some(Ok(next)) = said.next_if(|line| room(line) == here) {
+                run.push(next.message);
+            }
+            let posted = self.client.ports.chat.post_run(&who, run, Some(self.client.key)).await;
+            answers.extend(
+                posted
+                    .into_iter()
+                    .map(|message| Success::ack(Posted { message: ChatMessage::from(&message?) })),
+            );
+        }
+        answers
+    }
+
+    fn line(&self, payload: &Value) -> Result<Line> {
+        let say = Say::parse(payload, &self.client.ports.limits)?;
         let who = self.joined(&say.place)?.who.clone();
-        let new = NewMessage {
+        let message = NewMessage {
             conversation: say.place.room,
             text: say.text,
             media: Vec::new(),
             client_id: say.client_id,
             via: Via::Chatto,
         };
-        let message = self.client.ports.chat.post(&who, new, Some(self.client.key)).await?;
-        Success::ack(Posted { message: ChatMessage::from(&message) })
+        Ok(Line { who, message })
     }
 
     async fn create(&mut self, payload: &Value) -> Result<Value> {

@@ -70,8 +70,13 @@ impl Chat for Down {
     async fn directs(&self, _: &Caller, _: u32) -> Result<Vec<Conversation>> {
         down()
     }
-    async fn post(&self, _: &Caller, _: NewMessage, _: Option<SocketKey>) -> Result<Message> {
-        down()
+    async fn post_run(
+        &self,
+        _: &Caller,
+        run: Vec<NewMessage>,
+        _: Option<SocketKey>,
+    ) -> Vec<Result<Message>> {
+        run.iter().map(|_| down()).collect()
     }
     async fn edit(&self, _: &Caller, _: MessageId, _: MessageText) -> Result<Message> {
         down()

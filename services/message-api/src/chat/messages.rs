@@ -19,25 +19,41 @@ use crate::{
 
 impl Rules {
     /// Whether a guest's name was registered since they were let in, and whether an account was
-    /// deleted, is seen when the message is stored.
-    pub(super) async fn post_message(
+    /// deleted, is seen when the messages are stored. An error is the answer to all of them.
+    pub(super) async fn post_messages(
         &self,
         caller: &Caller,
-        message: NewMessage,
+        run: Vec<NewMessage>,
         origin: Option<SocketKey>,
-    ) -> Result<Message> {
-        let kind = self.permit(caller, Verb::Post, message.conversation).await?;
-        self.check_media(caller, &message.media).await?;
-        let post = Post {
-            conversation: message.conversation,
-            peers: peers(&kind),
-            author: caller.clone(),
-            text: message.text.into_string(),
-            media: message.media,
-            client_id: message.client_id,
-            via: message.via,
+    ) -> Result<Vec<Result<Message>>> {
+        let Some(conversation) = run.first().map(|message| message.conversation) else {
+            return Ok(Vec::new());
         };
-        Ok(self.group_commit.post(post, origin).await?.message)
+        let kind = self.permit(caller, Verb::Post, conversation).await?;
+        let (mut posts, mut refusals) = (Vec::with_capacity(run.len()), Vec::new());
+        for (place, message) in run.into_iter().enumerate() {
+            match self.check_media(caller, &message.media).await {
+                Ok(()) => posts.push(Post {
+                    conversation,
+                    peers: peers(&kind),
+                    author: caller.clone(),
+                    text: message.text.into_string(),
+                    media: message.media,
+                    client_id: message.client_id,
+                    via: message.via,
+                }),
+                // It may be tried again, and what comes after it must not be there by then.
+                Err(refusal) if refusal.code().is_transient() => return Err(refusal),
+                Err(refusal) => refusals.push((place, refusal)),
+            }
+        }
+        let stored = self.group_commit.post(posts, origin).await?;
+        let mut answers: Vec<_> =
+            stored.into_iter().map(|answer| answer.map(|stored| stored.message)).collect();
+        for (place, refusal) in refusals {
+            answers.insert(place, Err(refusal));
+        }
+        Ok(answers)
     }
 
     /// Everything attached is something that its author has uploaded.

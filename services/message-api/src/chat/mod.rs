@@ -187,13 +187,15 @@ impl Chat for Rules {
         in_time(self.list_directs(caller, limit)).await
     }
 
-    async fn post(
+    async fn post_run(
         &self,
         caller: &Caller,
-        message: NewMessage,
+        run: Vec<NewMessage>,
         origin: Option<SocketKey>,
-    ) -> Result<Message> {
-        in_time(self.post_message(caller, message, origin)).await
+    ) -> Vec<Result<Message>> {
+        let count = run.len();
+        let answers = in_time(self.post_messages(caller, run, origin)).await;
+        answers.unwrap_or_else(|refusal| vec![Err(refusal); count])
     }
 
     async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message> {

@@ -1,13 +1,14 @@
 //! Hop 4 of 10, for posts: one a call, or many over one stream that a gateway keeps open. From
 //! proto/; next chat/messages.rs.
 //!
-//! Those of a stream run side by side into the group commit. Answers that are ready together leave
-//! in one message, so that the busier a stream is, the less each of its posts costs; nothing ever
-//! waits for company. If the connection goes, what was under way is given up as a call would be.
+//! Those of a stream run side by side into the group commit, and what follows one another stays
+//! together. Answers that are ready together leave in one message, so that the busier a stream is,
+//! the less each of its posts costs; nothing ever waits for company. If the connection goes, what
+//! was under way is given up as a call would be.
 
 use std::sync::Arc;
 
-use chat_core::{Chat, Limits, process::Shutdown};
+use chat_core::{Chat, ChatError, Limits, Message, chat::RUN_MAX, process::Shutdown};
 use futures_util::{
     FutureExt, StreamExt,
     future::BoxFuture,
@@ -16,12 +17,12 @@ use futures_util::{
 use switchboard_proto::v1::{self, post_outcome::Outcome};
 use tonic::{Status, Streaming};
 
-use super::{counted, parse};
+use super::{UnderWay, parse, refused};
 
-/// Posts of one stream that are under way before more are read: what a full lane of the group
+/// Runs of one stream that are under way before more are read: what a full lane of the group
 /// commit takes.
 const UNDER_WAY: usize = 2_048;
-/// Answers in one message.
+/// Runs that are answered in one message.
 const TOGETHER: usize = 256;
 
 /// One post.
@@ -30,13 +31,57 @@ pub(super) async fn post(
     limits: &Limits,
     request: v1::PostMessageRequest,
 ) -> Result<v1::Message, Status> {
-    counted(async {
-        let caller = parse::caller(request.caller.clone())?;
-        let origin = request.origin.map(Into::into);
-        let message = parse::new_message(request, limits)?;
-        Ok((&chat.post(&caller, message, origin).await?).into())
-    })
-    .await
+    let answer = post_run(chat, limits, vec![request]).await.pop();
+    answer.unwrap_or_else(|| Err(Status::internal("a post without an answer")))
+}
+
+/// Posts that follow one another.
+async fn post_run(
+    chat: &dyn Chat,
+    limits: &Limits,
+    run: Vec<v1::PostMessageRequest>,
+) -> Vec<Result<v1::Message, Status>> {
+    let _under_way = UnderWay::begin();
+    let count = run.len();
+    let answers = ask(chat, limits, run).await;
+    let answers = answers.unwrap_or_else(|refusal| vec![Err(refusal); count]);
+    let worded = |answer: chat_core::Result<Message>| match answer {
+        Ok(message) => Ok((&message).into()),
+        Err(refusal) => Err(refused(&refusal)),
+    };
+    answers.into_iter().map(worded).collect()
+}
+
+async fn ask(
+    chat: &dyn Chat,
+    limits: &Limits,
+    run: Vec<v1::PostMessageRequest>,
+) -> chat_core::Result<Vec<chat_core::Result<Message>>> {
+    let [first, rest @ ..] = &*run else { return Ok(Vec::new()) };
+    let is_like_first = |post: &v1::PostMessageRequest| {
+        (&post.caller, &post.conversation_id, &post.origin)
+            == (&first.caller, &first.conversation_id, &first.origin)
+    };
+    if run.len() > RUN_MAX || !rest.iter().all(is_like_first) {
+        return Err(ChatError::invalid_payload(format!(
+            "posts that follow one another are at most {RUN_MAX}, of one caller and origin, in \
+             one conversation"
+        )));
+    }
+    let caller = parse::caller(first.caller.clone())?;
+    let origin = first.origin.map(Into::into);
+    let (mut messages, mut refusals) = (Vec::with_capacity(run.len()), Vec::new());
+    for (place, request) in run.into_iter().enumerate() {
+        match parse::new_message(request, limits) {
+            Ok(message) => messages.push(message),
+            Err(refusal) => refusals.push((place, refusal)),
+        }
+    }
+    let mut answers = chat.post_run(&caller, messages, origin).await;
+    for (place, refusal) in refusals {
+        answers.insert(place, Err(refusal));
+    }
+    Ok(answers)
 }
 
 /// The answers to a stream of posts. It ends once the caller has no more of them or shutdown has
@@ -61,7 +106,7 @@ pub(super) fn answers(
 struct Posts {
     /// None once no more are taken.
     incoming: Option<Streaming<v1::PostMessagesRequest>>,
-    under_way: FuturesUnordered<BoxFuture<'static, v1::PostOutcome>>,
+    under_way: FuturesUnordered<BoxFuture<'static, Vec<v1::PostOutcome>>>,
     chat: Arc<dyn Chat>,
     limits: Limits,
     stop: Shutdown,
@@ -73,16 +118,16 @@ impl Posts {
         loop {
             let mut decided = (&mut self.under_way).ready_chunks(TOGETHER);
             let Some(incoming) = &mut self.incoming else {
-                return decided.next().await.unwrap_or_default();
+                return decided.next().await.unwrap_or_default().concat();
             };
             let has_room = decided.get_ref().len() < UNDER_WAY;
             let is_busy = !decided.get_ref().is_empty();
             tokio::select! {
                 biased;
-                Some(outcomes) = decided.next(), if is_busy => return outcomes,
+                Some(outcomes) = decided.next(), if is_busy => return outcomes.concat(),
                 () = self.stop.begun() => self.incoming = None,
                 batch = incoming.message(), if has_room => match batch {
-                    Ok(Some(batch)) => batch.posts.into_iter().for_each(|post| self.begin(post)),
+                    Ok(Some(batch)) => runs(batch.posts).for_each(|run| self.begin(run)),
                     // It has no more; or the way to it broke, and nobody hears the answers.
                     Ok(None) | Err(_) => self.incoming = None,
                 },
@@ -90,16 +135,33 @@ impl Posts {
         }
     }
 
-    fn begin(&self, numbered: v1::NumberedPost) {
+    fn begin(&self, run: Vec<v1::NumberedPost>) {
         let (chat, limits) = (Arc::clone(&self.chat), self.limits);
-        let outcome = async move {
-            let request = numbered.post.unwrap_or_default();
-            let outcome = match post(&*chat, &limits, request).await {
-                Ok(message) => Outcome::Message(message),
-                Err(status) => Outcome::Refusal(status.into()),
+        let (numbers, run): (Vec<_>, Vec<_>) =
+            run.into_iter().map(|post| (post.number, post.post.unwrap_or_default())).unzip();
+        let outcomes = async move {
+            let answers = post_run(&*chat, &limits, run).await;
+            let outcome = |(number, answer)| {
+                let outcome = match answer {
+                    Ok(message) => Outcome::Message(message),
+                    Err(status) => Outcome::Refusal(Status::into(status)),
+                };
+                v1::PostOutcome { number, outcome: Some(outcome) }
             };
-            v1::PostOutcome { number: numbered.number, outcome: Some(outcome) }
+            numbers.into_iter().zip(answers).map(outcome).collect()
         };
-        self.under_way.push(outcome.boxed());
+        self.under_way.push(outcomes.boxed());
     }
+}
+
+/// Parts posts into those that follow one another.
+fn runs(posts: Vec<v1::NumberedPost>) -> impl Iterator<Item = Vec<v1::NumberedPost>> {
+    let mut posts = posts.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let mut run = vec![posts.next()?];
+        while let Some(next) = posts.next_if(|post| post.follows) {
+            run.push(next);
+        }
+        Some(run)
+    })
 }

@@ -2,6 +2,7 @@
 //!
 //! There is no timer. A lone post goes at once; under load batches grow by themselves. A
 //! conversation always uses the same lane, so its posts are stored in the order in which they came.
+//! A run of posts of one conversation is never parted.
 
 use chat_core::{
     Change, ChangeKind, ChatError, ConversationId, Event, Message, SocketKey, process::Shutdown,
@@ -24,9 +25,9 @@ use crate::publisher::{Publisher, topics};
 
 /// Commits in flight at once.
 const LANES: usize = 4;
-/// Posts that may wait in a lane; the next is refused.
+/// Runs that may wait in a lane; the next is refused.
 const QUEUE: usize = 2_048;
-/// Posts in one commit.
+/// Posts in one commit, give or take a run.
 const BATCH: usize = 256;
 /// Bytes of text in one commit: far below what a server takes in one packet.
 const BATCH_BYTES: usize = 1 << 20;
@@ -40,9 +41,9 @@ pub struct GroupCommit {
 
 #[derive(Debug)]
 struct Queued {
-    post: Post,
+    run: Vec<Post>,
     origin: Option<SocketKey>,
-    answer: oneshot::Sender<Result<Stored, ChatError>>,
+    answers: oneshot::Sender<Answers>,
 }
 
 impl GroupCommit {
@@ -59,19 +60,26 @@ impl GroupCommit {
         Self { lanes: (0..LANES).map(lane).collect() }
     }
 
-    /// Stores a post. When this returns `Ok`, it is durable. Fails with `unavailable`: at once
-    /// when too many are waiting, later when it is not known whether it was stored.
-    pub async fn post(&self, post: Post, origin: Option<SocketKey>) -> Result<Stored, ChatError> {
-        let (answer, answered) = oneshot::channel();
-        let lane = &self.lanes[lane_of(post.conversation)];
-        lane.try_send(Queued { post, origin, answer }).map_err(|refused| match refused {
-            TrySendError::Full(_) => {
-                metrics::counter!("switchboard_posts_refused_total").increment(1);
+    /// Stores posts of one conversation, in this order, and answers each of them. What is answered
+    /// by `Ok` is durable. Fails with `unavailable`: at once when too many are waiting, later when
+    /// it is not known what was stored.
+    pub async fn post(
+        &self,
+        run: Vec<Post>,
+        origin: Option<SocketKey>,
+    ) -> Result<Vec<Result<Stored, ChatError>>, ChatError> {
+        let Some(first) = run.first() else { return Ok(Vec::new()) };
+        let lane = &self.lanes[lane_of(first.conversation)];
+        let (answers, answered) = oneshot::channel();
+        lane.try_send(Queued { run, origin, answers }).map_err(|refused| match refused {
+            TrySendError::Full(Queued { run, .. }) => {
+                let count = run.len() as u64;
+                metrics::counter!("switchboard_posts_refused_total").increment(count);
                 ChatError::unavailable("group commit", "too many posts wait")
             }
             TrySendError::Closed(_) => ChatError::unavailable("group commit", "shutting down"),
         })?;
-        answered.await.unwrap_or_else(|e| Err(ChatError::unavailable("group commit", e)))
+        answered.await.map_err(|e| ChatError::unavailable("group commit", e))
     }
 }
 
@@ -96,7 +104,7 @@ impl Lane {
                 () = self.stop.begun(), if !queue.is_closed() => queue.close(),
             }
             // Nobody waits for these any more: they were told to try again.
-            taken.retain(|queued| !queued.answer.is_closed());
+            taken.retain(|queued| !queued.answers.is_closed());
             while !taken.is_empty() {
                 let rest = taken.split_off(fitting(&taken));
                 self.commit(std::mem::replace(&mut taken, rest)).await;
@@ -106,18 +114,26 @@ impl Lane {
 
     async fn commit(&mut self, queued: Vec<Queued>) {
         let began = Instant::now();
-        let (posts, waiting): (Vec<_>, Vec<_>) =
-            queued.into_iter().map(|q| (q.post, (q.origin, q.answer))).unzip();
-        let answers = self.store.commit_posts(&mut self.kept, &posts).await;
+        let mut posts = Vec::with_capacity(queued.len());
+        let mut waiting = Vec::with_capacity(queued.len());
+        for Queued { run, origin, answers } in queued {
+            waiting.push((run.len(), origin, answers));
+            posts.extend(run);
+        }
+        let mut answers = self.store.commit_posts(&mut self.kept, &posts).await.into_iter();
         metrics::histogram!("switchboard_commit_seconds").record(began.elapsed());
         let count = u32::try_from(posts.len()).unwrap_or(u32::MAX);
         metrics::histogram!("switchboard_commit_posts").record(count);
-        for ((post, (origin, waiter)), answer) in posts.iter().zip(waiting).zip(answers) {
-            if let Ok(Stored { message, is_new: true }) = &answer {
-                self.tell(post, message, origin);
+        let mut posts = posts.iter();
+        for (length, origin, waiter) in waiting {
+            let answers: Answers = answers.by_ref().take(length).collect();
+            for (post, answer) in posts.by_ref().take(length).zip(&answers) {
+                if let Ok(Stored { message, is_new: true }) = answer {
+                    self.tell(post, message, origin);
+                }
             }
             // A waiter that has gone away needs no answer.
-            let _ = waiter.send(answer);
+            let _ = waiter.send(answers);
         }
     }
 
@@ -133,12 +149,13 @@ impl Lane {
     }
 }
 
-/// How many of the first fit in one commit: at least one.
+/// How many of the first runs fit in one commit: at least one.
 fn fitting(queued: &[Queued]) -> usize {
-    let mut bytes = 0;
+    let (mut posts, mut bytes) = (0, 0);
     let fits = queued.iter().take_while(|queued| {
-        bytes += queued.post.text.len();
-        bytes <= BATCH_BYTES
+        posts += queued.run.len();
+        bytes += queued.run.iter().map(|post| post.text.len()).sum::<usize>();
+        posts <= BATCH && bytes <= BATCH_BYTES
     });
     fits.count().max(1)
 }
@@ -160,15 +177,22 @@ impl Store {
         }
     }
 
+    /// What fails for a reason that passes is the last that is tried: none may overtake it.
     async fn commit_each(&self, kept: &mut Kept, posts: &[Post]) -> Answers {
-        let mut answers = Vec::with_capacity(posts.len());
+        let mut answers: Answers = Vec::with_capacity(posts.len());
         for post in posts {
             let alone = self.transact_on(kept, &Batch(std::slice::from_ref(post))).await;
-            answers.push(match alone.map(|mut answer| answer.pop()) {
-                Ok(Some(answer)) => answer,
-                Ok(None) => Err(ChatError::internal("group commit", "no answer for a post")),
-                Err(error) => Err(error.into()),
-            });
+            match alone.map(|mut answer| answer.pop()) {
+                Ok(Some(answer)) => answers.push(answer),
+                Ok(None) => {
+                    answers.push(Err(ChatError::internal("group commit", "no answer for a post")));
+                }
+                Err(error) if error.is_passing() => {
+                    answers.resize(posts.len(), Err(error.into()));
+                    break;
+                }
+                Err(error) => answers.push(Err(error.into())),
+            }
         }
         answers
     }

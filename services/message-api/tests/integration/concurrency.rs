@@ -203,8 +203,9 @@ async fn what_cannot_be_stored_fails_alone() {
         client_id: None,
         via: Via::Service,
     };
-    let posts = (0..50).map(|n| replica.rules.group_commit.post(post(n), None));
+    let posts = (0..50).map(|n| replica.rules.group_commit.post(vec![post(n)], None));
     for (n, answer) in join_all(posts).await.into_iter().enumerate() {
+        let answer = answer.expect("the lanes run").remove(0);
         match n {
             10 => assert_eq!(refusal(answer), Code::Internal),
             20 => assert_eq!(refusal(answer), Code::NotFound),
@@ -213,4 +214,42 @@ async fn what_cannot_be_stored_fails_alone() {
     }
     let head = replica.rules.heads(vec![ConversationId::LOBBY]).await;
     assert_eq!(head, Ok(vec![(ConversationId::LOBBY, Seq(48))]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_are_stored_in_their_order_and_never_parted() {
+    let world = World::new().await;
+    let replica = world.replica();
+    let alice = replica.user("alice").await;
+    let run = |n: usize| {
+        let post = |m: usize| Post {
+            conversation: ConversationId::LOBBY,
+            peers: None,
+            author: alice.clone(),
+            text: format!("{n} {m}"),
+            // More than the column holds, in one run of all.
+            media: if (n, m) == (20, 3) { vec!["x".repeat(70_000)] } else { Vec::new() },
+            client_id: None,
+            via: Via::Service,
+        };
+        replica.rules.group_commit.post((0..30).map(post).collect(), None)
+    };
+    let runs = join_all((0..40).map(run)).await;
+    for (n, answers) in runs.into_iter().enumerate() {
+        let answers = answers.expect("the lanes run");
+        assert_eq!(answers.len(), 30);
+        let first = answers[0].as_ref().expect("stored").message.seq;
+        for (m, answer) in answers.into_iter().enumerate() {
+            if (n, m) == (20, 3) {
+                assert_eq!(refusal(answer), Code::Internal);
+                continue;
+            }
+            let message = answer.expect("stored").message;
+            let missing = u64::from(n == 20 && m > 3);
+            assert_eq!(
+                (message.text, message.seq.0),
+                (format!("{n} {m}"), first.0 + m as u64 - missing)
+            );
+        }
+    }
 }

@@ -32,7 +32,17 @@ impl Posts {
 
     /// Whether it could still be handed over.
     async fn sends(&self, posts: impl IntoIterator<Item = (u64, v1::PostMessageRequest)>) -> bool {
-        let numbered = |(number, post)| v1::NumberedPost { number, post: Some(post) };
+        let numbered = |(number, post)| (number, post, false);
+        self.sends_some_together(posts.into_iter().map(numbered)).await
+    }
+
+    /// The same; those with a `true` follow the one before.
+    async fn sends_some_together(
+        &self,
+        posts: impl IntoIterator<Item = (u64, v1::PostMessageRequest, bool)>,
+    ) -> bool {
+        let numbered =
+            |(number, post, follows)| v1::NumberedPost { number, post: Some(post), follows };
         let posts = posts.into_iter().map(numbered).collect();
         self.batches.send(v1::PostMessagesRequest { posts }).await.is_ok()
     }
@@ -91,6 +101,44 @@ async fn each_post_of_a_stream_has_its_own_answer_and_they_come_together() {
     drop(posts.batches);
     assert!(posts.answers.message().await.expect("no error").expect("an answer").is_last);
     assert!(posts.answers.message().await.expect("no error").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn posts_that_follow_one_another_are_stored_in_a_row() {
+    let world = World::empty();
+    let program = Program::start(&world);
+    let mut client = program.client();
+    let alice = register(&mut client, "alice").await;
+    let bob = register(&mut client, "bob").await;
+    let mut posts = Posts::open(&mut client).await;
+    // Twenty runs of ten; the fourth of each is empty.
+    let text = |n: u64| if n % 10 == 3 { " ".to_owned() } else { n.to_string() };
+    let all = (0..200).map(|n| (n, post(&alice, &text(n)), n % 10 != 0));
+    assert!(posts.sends_some_together(all).await);
+    let (heard, _) = posts.hears(200).await;
+    let mut places = Vec::new();
+    for n in 0..200 {
+        match heard.get(&n) {
+            Some(Outcome::Message(message)) => places.push((message.seq, n)),
+            other => assert_eq!((n % 10, refusal(other)), (3, Code::Empty)),
+        }
+    }
+    places.sort_unstable();
+    for run in places.chunks(9) {
+        let numbers: Vec<_> = run.iter().map(|(_, n)| *n).collect();
+        let first = numbers[0];
+        assert_eq!(first % 10, 0, "a run begins with its first: {numbers:?}");
+        let expected: Vec<_> = (first..first + 10).filter(|n| n % 10 != 3).collect();
+        assert_eq!(numbers, expected);
+    }
+    // Another caller's post can't follow; nor can too many.
+    let mixed = [(300, post(&alice, "300"), false), (301, post(&bob, "301"), true)];
+    let long = (400..433).map(|n| (n, post(&alice, &n.to_string()), n > 400));
+    assert!(posts.sends_some_together(mixed.into_iter().chain(long)).await);
+    let (heard, _) = posts.hears(35).await;
+    for outcome in heard.values() {
+        assert_eq!(refusal(Some(outcome)), Code::InvalidPayload);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

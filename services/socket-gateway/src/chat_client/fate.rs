@@ -20,6 +20,26 @@ pub(super) enum Fate {
     Answered,
 }
 
+/// May a call happen twice?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Twice {
+    /// It changes nothing then.
+    Fine,
+    /// It must not: it moves to another replica only if the first surely never began it.
+    Never,
+}
+
+impl Fate {
+    /// May it go to another replica, or to the same again?
+    pub(super) const fn may_move(self, twice: Twice) -> bool {
+        match self {
+            Self::NotSent | Self::Full => true,
+            Self::Unknown | Self::Unavailable => matches!(twice, Twice::Fine),
+            Self::Answered => false,
+        }
+    }
+}
+
 /// A call that failed.
 #[derive(Clone, Debug)]
 pub(super) struct Failed {

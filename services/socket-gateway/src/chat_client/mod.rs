@@ -9,6 +9,7 @@ mod fate;
 mod posts;
 mod replica;
 mod replicas;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -35,7 +36,7 @@ use tonic::{
     transport::Channel,
 };
 
-use self::replicas::{Replicas, Twice};
+use self::{fate::Twice, replicas::Replicas};
 
 /// Largest answer: a page of the longest texts.
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
@@ -266,13 +267,13 @@ impl Chat for ChatClient {
         answer.conversations.into_iter().map(TryInto::try_into).collect()
     }
 
-    async fn post(
+    async fn post_run(
         &self,
         caller: &Caller,
-        message: NewMessage,
+        run: Vec<NewMessage>,
         origin: Option<SocketKey>,
-    ) -> Result<Message> {
-        let request = v1::PostMessageRequest {
+    ) -> Vec<Result<Message>> {
+        let request = |message: NewMessage| v1::PostMessageRequest {
             caller: Some(caller.into()),
             conversation_id: message.conversation.to_string(),
             text: message.text.into_string(),
@@ -281,7 +282,8 @@ impl Chat for ChatClient {
             origin: origin.map(Into::into),
             via: v1::Via::from(message.via).into(),
         };
-        self.replicas.post(request).await?.try_into()
+        let answers = self.replicas.post(run.into_iter().map(request).collect()).await;
+        answers.into_iter().map(|answer| answer?.try_into()).collect()
     }
 
     async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message> {

@@ -2,7 +2,7 @@
 //! made again after it was lost. From chat_client/mod.rs; next proto/.
 //!
 //! What is ready together goes in one message: whatever came while the last one was on its way out.
-//! There is no timer, so a lone post goes at once. What is known of a post when its stream breaks
+//! There is no timer, so a lone post goes at once. A run of posts is never parted. What is known of a post when its stream breaks
 //! depends on how far it came: one that was not handed over was surely never begun.
 
 #[cfg(test)]
@@ -28,13 +28,13 @@ use super::{
     replica::State,
 };
 
-/// Posts that may wait for their turn; the next goes to another replica.
+/// Runs that may wait for their turn; the next goes to another replica.
 const QUEUE: usize = 2_048;
 /// Posts that may be without an answer before more are handed over: what message-api takes.
 const UNANSWERED: usize = 2_048;
-/// Posts in one message.
+/// Posts in one message, give or take a run.
 const TOGETHER: usize = 256;
-/// Bytes of posts after which a message is full; a post as long as that goes by a call of its own.
+/// Bytes of posts after which a message is full; a run as long as that goes by calls of its own.
 /// Twice as much is well below what message-api takes in one message.
 const TOGETHER_BYTES: usize = 256 * 1024;
 /// How often posts whose callers are gone make room, if all room is taken.
@@ -45,8 +45,14 @@ pub(super) type Answer = Result<v1::Message, Failed>;
 
 #[derive(Debug)]
 struct Waiting {
-    post: v1::PostMessageRequest,
-    answer: oneshot::Sender<Answer>,
+    run: Vec<(v1::PostMessageRequest, oneshot::Sender<Answer>)>,
+}
+
+impl Waiting {
+    /// Does nobody wait any more?
+    fn is_given_up(&self) -> bool {
+        self.run.iter().all(|(_, answer)| answer.is_closed())
+    }
 }
 
 /// The way to the stream. Its task ends with it.
@@ -64,19 +70,33 @@ impl Posts {
         (Self(sender), task.run())
     }
 
-    /// Does a post fit into a message with others?
-    pub(super) fn fits(post: &v1::PostMessageRequest) -> bool {
-        post.encoded_len() < TOGETHER_BYTES
+    /// Do these fit into a message with others?
+    pub(super) fn fit(run: &[v1::PostMessageRequest]) -> bool {
+        run.iter().map(v1::PostMessageRequest::encoded_len).sum::<usize>() < TOGETHER_BYTES
     }
 
-    /// Posts. Whoever stops waiting leaves nothing behind.
-    pub(super) async fn post(&self, post: v1::PostMessageRequest) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        self.0.try_send(Waiting { post, answer }).map_err(|refused| match refused {
-            TrySendError::Full(_) => Failed::new(Fate::Full, "too many posts wait"),
-            TrySendError::Closed(_) => Failed::new(Fate::NotSent, "stopping"),
-        })?;
-        answered.await.unwrap_or_else(|_| Err(Failed::new(Fate::Unknown, "stopping")))
+    /// Posts a run: an answer for each. Whoever stops waiting leaves nothing behind.
+    pub(super) async fn post(&self, run: Vec<v1::PostMessageRequest>) -> Vec<Answer> {
+        let count = run.len();
+        let (mut waiting, mut answered) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for post in run {
+            let (sender, receiver) = oneshot::channel();
+            waiting.push((post, sender));
+            answered.push(receiver);
+        }
+        if let Err(refused) = self.0.try_send(Waiting { run: waiting }) {
+            let failed = match refused {
+                TrySendError::Full(_) => Failed::new(Fate::Full, "too many posts wait"),
+                TrySendError::Closed(_) => Failed::new(Fate::NotSent, "stopping"),
+            };
+            return vec![Err(failed); count];
+        }
+        let mut answers = Vec::with_capacity(count);
+        for answer in answered {
+            let answer = answer.await;
+            answers.push(answer.unwrap_or_else(|_| Err(Failed::new(Fate::Unknown, "stopping"))));
+        }
+        answers
     }
 }
 
@@ -104,7 +124,8 @@ impl Task {
                 self.next.push(waiting);
             }
             // A caller that has gone away needs no answer, here and below.
-            self.next.drain(..).for_each(|w| drop(w.answer.send(Err(unsent.clone()))));
+            let unsent_posts = self.next.drain(..).flat_map(|waiting| waiting.run);
+            unsent_posts.for_each(|(_, w)| drop(w.send(Err(unsent.clone()))));
             self.unanswered.drain().for_each(|(_, w)| drop(w.send(Err(unanswered.clone()))));
         }
     }
@@ -171,13 +192,16 @@ impl Task {
         let mut taken = std::mem::take(&mut self.next).into_iter();
         while posts.len() < TOGETHER && bytes < TOGETHER_BYTES {
             let Some(waiting) = taken.next().or_else(|| self.queue.try_recv().ok()) else { break };
-            if waiting.answer.is_closed() {
+            if waiting.is_given_up() {
                 continue;
             }
-            *number += 1;
-            bytes += waiting.post.encoded_len();
-            self.unanswered.insert(*number, waiting.answer);
-            posts.push(v1::NumberedPost { number: *number, post: Some(waiting.post) });
+            for (place, (post, answer)) in waiting.run.into_iter().enumerate() {
+                *number += 1;
+                bytes += post.encoded_len();
+                self.unanswered.insert(*number, answer);
+                let follows = place > 0;
+                posts.push(v1::NumberedPost { number: *number, post: Some(post), follows });
+            }
         }
         self.next.extend(taken);
         posts

@@ -26,7 +26,11 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{Client, Token, client, fate::Failed, posts::Posts};
+use super::{
+    Client, Token, client,
+    fate::{Failed, Fate},
+    posts::{Answer, Posts},
+};
 use crate::counted::Counted;
 
 /// The service that the probe asks for.
@@ -184,35 +188,49 @@ impl Replica {
         answer.map(Response::into_inner)
     }
 
-    /// One post, over the stream that all posts share, if it fits and the replica knows of such.
+    /// A run of posts, over the stream that all posts share.
     pub(super) async fn post(
         &self,
         deadline: Instant,
-        post: &v1::PostMessageRequest,
-    ) -> Result<v1::Message, Failed> {
-        if Posts::fits(post) {
-            match self.post_with_others(deadline, post).await {
-                Err(failed) if failed.status.code() == Code::Unimplemented => {}
-                answer => return answer,
-            }
-        }
-        let call = async |mut client: Client| client.post_message(post.clone()).await;
-        let answer = self.call(deadline, call).await?;
-        answer.message.ok_or_else(|| Status::internal("an answer without a message").into())
-    }
-
-    async fn post_with_others(
-        &self,
-        deadline: Instant,
-        post: &v1::PostMessageRequest,
-    ) -> Result<v1::Message, Failed> {
+        run: Vec<v1::PostMessageRequest>,
+    ) -> Vec<Answer> {
         let _under_way = Counted::begin(&self.calls);
-        let answer = tokio::time::timeout_at(deadline, self.posts.post(post.clone())).await;
-        let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer").into()));
-        if answer.is_ok() {
+        let count = run.len();
+        let answers = tokio::time::timeout_at(deadline, self.posts.post(run)).await;
+        let answers = answers.unwrap_or_else(|_| {
+            vec![Err(Failed::from(Status::deadline_exceeded("no answer"))); count]
+        });
+        if answers.iter().any(Result::is_ok) {
             self.is_well();
         }
-        answer
+        answers
+    }
+
+    /// The same by calls, one after the other. What comes after one that failed on its way is not
+    /// sent.
+    pub(super) async fn post_each(
+        &self,
+        deadline: Instant,
+        run: Vec<v1::PostMessageRequest>,
+    ) -> Vec<Answer> {
+        let count = run.len();
+        let mut answers = Vec::with_capacity(count);
+        for post in run {
+            let call = async |mut client: Client| client.post_message(post.clone()).await;
+            let answer = self.call(deadline, call).await.map_err(Failed::from);
+            let answer = answer.and_then(|answer| {
+                let none = || Status::internal("an answer without a message").into();
+                answer.message.ok_or_else(none)
+            });
+            let lost = answer.as_ref().err().filter(|failed| failed.fate != Fate::Answered);
+            let lost = lost.map(|failed| Failed { fate: Fate::NotSent, ..failed.clone() });
+            answers.push(answer);
+            if let Some(lost) = lost {
+                answers.resize(count, Err(lost));
+                break;
+            }
+        }
+        answers
     }
 
     /// A call was answered.

@@ -28,8 +28,9 @@ use tonic::{Code, Response, Status};
 
 use super::{
     Client, Token,
-    fate::{Failed, Fate},
+    fate::{Failed, Fate, Twice},
     replica::{Replica, State},
+    run::Run,
 };
 
 /// Most time that one ask may take, other tries included.
@@ -46,15 +47,6 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(5);
 const LOOK_UP: Duration = Duration::from_secs(3);
 /// Most replicas.
 const MOST: usize = 64;
-
-/// May a call happen twice?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Twice {
-    /// It changes nothing then.
-    Fine,
-    /// It must not: it moves to another replica only if the first surely never began it.
-    Never,
-}
 
 /// All replicas. Clones share them.
 #[derive(Clone, Debug)]
@@ -96,20 +88,30 @@ impl Replicas {
         let ask = |replica: Arc<Replica>, deadline| async move {
             replica.call(deadline, async |client| call(client).await).await.map_err(Failed::from)
         };
-        self.ask(twice, ask).await
+        self.ask(ask, |fate| fate.may_move(twice)).await
     }
 
-    /// One post, over the stream of whichever replicas it takes. It may happen twice if it carries
-    /// a key.
-    pub(super) async fn post(&self, post: v1::PostMessageRequest) -> Result<v1::Message> {
-        let twice = if post.client_id.is_empty() { Twice::Never } else { Twice::Fine };
-        let post = &post;
-        let ask =
-            |replica: Arc<Replica>, deadline| async move { replica.post(deadline, post).await };
-        self.ask(twice, ask).await
+    /// A run of posts, over the streams of whichever replicas it takes. Those that carry a key may
+    /// be sent twice.
+    pub(super) async fn post(
+        &self,
+        posts: Vec<v1::PostMessageRequest>,
+    ) -> Vec<Result<v1::Message>> {
+        let run = Run::new(posts);
+        let go = |replica: Arc<Replica>, deadline| {
+            let run = &run;
+            async move { run.go_to(&replica, deadline).await }
+        };
+        let failure = self.ask(go, |_| !run.is_decided()).await.err();
+        run.answers(failure)
     }
 
-    async fn ask<A, F>(&self, twice: Twice, ask: impl Fn(Arc<Replica>, Instant) -> F) -> Result<A>
+    /// Asks one replica after the other until one answers, as long as what failed may move.
+    async fn ask<A, F>(
+        &self,
+        ask: impl Fn(Arc<Replica>, Instant) -> F,
+        may_move: impl Fn(Fate) -> bool,
+    ) -> Result<A>
     where
         F: Future<Output = Result<A, Failed>>,
     {
@@ -144,8 +146,7 @@ impl Replicas {
                 }
                 Fate::NotSent | Fate::Unknown => replica.is_gone(),
             }
-            let may_move = twice == Twice::Fine || matches!(fate, Fate::NotSent | Fate::Full);
-            if Instant::now() >= deadline || !may_move {
+            if Instant::now() >= deadline || !may_move(fate) {
                 return Err(to_error(&status));
             }
             metrics::counter!("switchboard_calls_repeated_total").increment(1);

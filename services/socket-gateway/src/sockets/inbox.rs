@@ -35,7 +35,7 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.text.as_ref().map_or(0, |text| text.len())
     }
 
@@ -146,6 +146,21 @@ impl Inbox {
             }
             tokio::select! { () = self.queue.news.notified() => {}, () = self.gone.cancelled() => {} }
         }
+    }
+
+    /// Takes more events as long as they can be read, with what was read of each.
+    pub(super) fn take_while<T>(
+        &self,
+        mut read: impl FnMut(&Delivery) -> Option<T>,
+    ) -> Vec<(Delivery, T)> {
+        let (mut taken, mut waiting) = (Vec::new(), self.queue.waiting());
+        while let Some(found) = waiting.events.front().and_then(&mut read)
+            && let Some(next) = waiting.events.pop_front()
+        {
+            waiting.bytes -= next.size();
+            taken.push((next, found));
+        }
+        taken
     }
 
     /// How many events wait.

@@ -1,8 +1,9 @@
 //! One task a socket: takes events in order, asks the dialect that they belong to, acknowledges.
+//! Posts that came while the last ones were being stored go on together.
 
 use std::{sync::Arc, time::Duration};
 
-use chat_core::{ChatError, CloseReason, Code, Follow, Result, Sink};
+use chat_core::{ChatError, CloseReason, Code, Follow, Result, Sink, chat::RUN_MAX};
 use dialects::socket::{Client, Conversing, Leg};
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -19,6 +20,9 @@ use super::{
 
 /// Longest part of an unknown event's name that is sent back.
 const NAME_MAX: usize = 64;
+
+/// Bytes of events that are handled together.
+const RUN_BYTES: usize = 64 * 1024;
 
 /// How long the client may take to hear that it is in.
 const BEGIN: Duration = Duration::from_secs(15);
@@ -77,15 +81,63 @@ impl Seat {
     }
 
     /// Handles one event, once there is room for its answer: who asks for more than it reads is
-    /// only slowed down.
+    /// only slowed down. If it may, what came after it goes with it.
     async fn handle(&mut self, delivery: Delivery) {
         self.sink.has_room().await;
-        let answer = ask(&mut self.sides, &delivery).await;
+        let (place, payload) = match read(&self.sides, &delivery) {
+            Ok(read) => read,
+            Err(refusal) => return self.reply(delivery, Err(refusal)),
+        };
+        let more = self.more_like(&delivery, place);
+        let (_, side) = &mut self.sides[place];
+        if more.is_empty() {
+            let answer = side.handle(&delivery.event, payload).await;
+            return self.reply(delivery, answer);
+        }
+        let (mut run, mut payloads) = (vec![delivery], vec![payload]);
+        for (delivery, payload) in more {
+            run.push(delivery);
+            payloads.push(payload);
+        }
+        let answers = side.handle_run(&run[0].event, payloads).await;
+        for (delivery, answer) in run.into_iter().zip(answers) {
+            self.sink.has_room().await;
+            self.reply(delivery, answer);
+        }
+    }
+
+    /// What has come in right after an event and goes with it, to the same side.
+    fn more_like(&self, first: &Delivery, place: usize) -> Vec<(Delivery, Value)> {
+        if !self.sides[place].1.takes_runs(&first.event) {
+            return Vec::new();
+        }
+        let (mut count, mut bytes) = (1, first.size());
+        self.inbox.take_while(|next| {
+            count += 1;
+            bytes += next.size();
+            if next.event != first.event || count > RUN_MAX || bytes > RUN_BYTES {
+                return None;
+            }
+            let (there, payload) = read(&self.sides, next).ok()?;
+            (there == place).then_some(payload)
+        })
+    }
+
+    fn reply(&self, delivery: Delivery, answer: Result<Value>) {
         if let Err(error) = &answer {
             tracing::info!(event = shown(&delivery.event), code = %error.code(), "refused an event");
         }
         self.sink.reply(delivery, answer);
     }
+}
+
+/// Which side an event is for, and its payload.
+fn read(sides: &[Side], delivery: &Delivery) -> Result<(usize, Value)> {
+    let payload = delivery.payload()?;
+    let place = sides.iter().position(|(leg, _)| leg.knows(&delivery.event, &payload));
+    place
+        .map(|place| (place, payload))
+        .ok_or_else(|| ChatError::new(Code::UnknownEvent, "no enabled protocol has such an event"))
 }
 
 /// Opens all sides at once. If one can't begin, none does: the client comes back when it can.
@@ -95,14 +147,6 @@ pub(super) async fn open(mount: &Mount, client: &Client) -> Result<Vec<Side>> {
         Ok((Arc::clone(leg), side))
     });
     join_all(opening).await.into_iter().collect()
-}
-
-async fn ask(sides: &mut [Side], delivery: &Delivery) -> Result<Value> {
-    let (event, payload) = (&*delivery.event, delivery.payload()?);
-    match sides.iter_mut().find(|(leg, _)| leg.knows(event, &payload)) {
-        Some((_, side)) => side.handle(event, payload).await,
-        None => Err(ChatError::new(Code::UnknownEvent, "no enabled protocol has such an event")),
-    }
 }
 
 /// As much of an event's name as is worth telling.

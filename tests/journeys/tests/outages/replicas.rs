@@ -68,6 +68,36 @@ async fn one_of_two_dies_and_nothing_with_a_key_fails() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_says_without_waiting_keeps_its_order_over_the_death_of_a_replica() -> Result<()> {
+    const LINES: usize = 1_500;
+    let arena = two_replicas("burst").await?;
+    let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
+    let (alice, bob) = (alice.enters(1).await?, bob.enters(2).await?);
+    let room = room_of(&arena, &[&alice, &bob]).await?;
+    let line = |n: usize| {
+        let mut line = alice.line(&room, &format!("m{n}"));
+        line["clientId"] = json!(format!("key-{n}"));
+        alice.emit_with_ack("chat message", line)
+    };
+    let acks: Vec<_> = (0..LINES).map(line).collect();
+    let mut places = Vec::new();
+    for (n, ack) in acks.into_iter().enumerate() {
+        if n == 200 {
+            arena.stack.api(1).kill().await?;
+        }
+        let message = granted(ack.answer().await?)?["message"].clone();
+        assert_eq!(message["text"], format!("m{n}"));
+        places.push(message["seq"].as_u64().context("a seq")?);
+    }
+    assert!(places.is_sorted(), "each was stored after the one before");
+    let expected: Vec<_> = (0..LINES).map(|n| format!("m{n}")).collect();
+    assert_eq!(stored::texts(&arena, &room).await?, expected);
+    bob.reads(&format!("m{}", LINES - 1)).await?;
+    assert_eq!(heard_texts(&bob, &room), expected);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_at_once_everywhere_is_one_message() -> Result<()> {
     let arena = two_replicas("race").await?;
     let alice = arena.newcomer("alice").await?;

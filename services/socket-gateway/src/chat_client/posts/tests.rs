@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
 };
 
@@ -13,7 +13,10 @@ use futures_util::{
     future::{BoxFuture, join_all},
     stream::BoxStream,
 };
-use switchboard_proto::status::{from_error, to_error};
+use switchboard_proto::{
+    status::{from_error, to_error},
+    v1::NumberedPost,
+};
 use tokio::{
     net::TcpListener,
     time::{Instant, timeout},
@@ -61,15 +64,26 @@ struct Fake {
     habit: Arc<Mutex<Habit>>,
     /// The posts of each message that came.
     came: Arc<Mutex<Vec<usize>>>,
+    /// The texts of each run that came.
+    runs: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 impl Fake {
     fn new(name: &'static str, habit: Habit) -> Self {
-        Self { name, habit: Arc::new(Mutex::new(habit)), came: Arc::default() }
+        Self {
+            name,
+            habit: Arc::new(Mutex::new(habit)),
+            came: Arc::default(),
+            runs: Arc::default(),
+        }
     }
 
     fn becomes(&self, habit: Habit) {
         *self.habit.lock().expect("a habit") = habit;
+    }
+
+    fn runs(&self) -> MutexGuard<'_, Vec<Vec<String>>> {
+        self.runs.lock().expect("runs")
     }
 
     /// How many posts came.
@@ -99,6 +113,13 @@ impl Fake {
     /// The answer to a message, and whether it is the last.
     fn answer(&self, batch: v1::PostMessagesRequest) -> (AnswerItem, bool) {
         self.came.lock().expect("counts").push(batch.posts.len());
+        for NumberedPost { post, follows, .. } in &batch.posts {
+            let (mut runs, text) = (self.runs(), post.as_ref().expect("a post").text.clone());
+            match runs.last_mut() {
+                Some(run) if *follows => run.push(text),
+                _ => runs.push(vec![text]),
+            }
+        }
         let habit = *self.habit.lock().expect("a habit");
         let nothing = v1::PostMessagesResponse::default();
         match habit {
@@ -172,10 +193,13 @@ fn post(text: &str, key: &str) -> v1::PostMessageRequest {
 
 /// What became of a post: its text as stored, or the code of the refusal.
 async fn posted(client: &ChatClient, post: v1::PostMessageRequest) -> String {
-    match client.replicas.post(post).await {
-        Ok(message) => message.text,
-        Err(refusal) => refusal.code().to_string(),
-    }
+    posted_run(client, vec![post]).await.remove(0)
+}
+
+/// The same of a run.
+async fn posted_run(client: &ChatClient, run: Vec<v1::PostMessageRequest>) -> Vec<String> {
+    let answers = client.replicas.post(run).await.into_iter();
+    answers.map(|a| a.map_or_else(|e| e.code().to_string(), |message| message.text)).collect()
 }
 
 /// Two replicas of which the first is asked first, and the client that knows both.
@@ -200,6 +224,33 @@ async fn posts_that_are_ready_together_share_a_message() {
 }
 
 #[tokio::test]
+async fn a_run_stays_together_among_others() {
+    let tasks = Shutdown::new();
+    let fake = Fake::new("it", Habit::Stores);
+    let client = client_of(&[fake.serves(&tasks).await], &tasks);
+    let texts = |n: usize| -> Vec<_> { (0..n % 32).map(|m| format!("{n}-{m}")).collect() };
+    let run = |n| texts(n).iter().map(|text| post(text, "")).collect();
+    let answers = join_all((1..100).map(|n| posted_run(&client, run(n)))).await;
+    for (n, answers) in (1..100).zip(answers) {
+        let expected: Vec<_> = texts(n).iter().map(|text| format!("it stored {text}")).collect();
+        assert_eq!(answers, expected);
+    }
+    let sent: Vec<_> = (1..100).map(texts).filter(|run| !run.is_empty()).collect();
+    assert_eq!(*fake.runs(), sent);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_run_goes_elsewhere_in_its_order() {
+    let tasks = Shutdown::new();
+    let (odd, well, client) = pair(Habit::Breaks, &tasks).await;
+    let run = vec![post("a", "k1"), post("b", ""), post("c", "k2"), post("d", "k3")];
+    let answers = posted_run(&client, run).await;
+    assert_eq!(answers, ["well stored a", "unavailable", "well stored c", "well stored d"]);
+    assert_eq!(*odd.runs(), [["a", "b", "c", "d"]]);
+    assert_eq!(*well.runs(), [["a", "c", "d"]]);
+}
+
+#[tokio::test]
 async fn long_posts_share_a_message_only_as_far_as_it_is_taken() {
     let tasks = Shutdown::new();
     let fake = Fake::new("it", Habit::Stores);
@@ -215,7 +266,8 @@ async fn a_refusal_is_that_of_a_call_of_its_own() {
     let tasks = Shutdown::new();
     let (odd, well) = (Fake::new("odd", Habit::Refuses), Fake::new("well", Habit::Refuses));
     let client = client_of(&[odd.serves(&tasks).await, well.serves(&tasks).await], &tasks);
-    let refused = client.replicas.post(post("hi", "key")).await.expect_err("refused");
+    let refused = client.replicas.post(vec![post("hi", "key")]).await.remove(0);
+    let refused = refused.expect_err("refused");
     assert_eq!(refused, to_error(&from_error(&ChatError::new(Code::RateLimited, "slowly"))));
     assert_eq!(odd.came() + well.came(), 1, "what was answered is not asked again");
 }
@@ -296,10 +348,12 @@ async fn a_queue_takes_no_more_than_it_says() {
     let token = crate::chat_client::Token("Bearer a token".parse().expect("ASCII"));
     let client = crate::chat_client::client(channel.expect("a place").connect_lazy(), token);
     let (posts, _never_runs) = Posts::new(client, state.subscribe());
-    let mut waiting: Vec<_> = (0..QUEUE).map(|_| Box::pin(posts.post(post("hi", "")))).collect();
+    let mut waiting: Vec<_> =
+        (0..QUEUE).map(|_| Box::pin(posts.post(vec![post("hi", "")]))).collect();
     assert!(waiting.iter_mut().all(|post| post.now_or_never().is_none()));
-    let refused = posts.post(post("hi", "")).await.expect_err("refused");
-    assert_eq!(refused.fate, Fate::Full);
+    let refused = posts.post(vec![post("hi", ""), post("ho", "")]).await;
+    assert_eq!(refused.len(), 2);
+    assert!(refused.into_iter().all(|answer| answer.is_err_and(|e| e.fate == Fate::Full)));
 }
 
 #[tokio::test]
