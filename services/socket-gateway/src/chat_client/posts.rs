@@ -188,7 +188,8 @@ impl Task {
 
     /// The next message: as many posts as fit of those that anybody still waits for.
     fn batch(&mut self, number: &mut u64) -> Vec<v1::NumberedPost> {
-        let (mut posts, mut bytes) = (Vec::new(), 0);
+        let waiting = self.next.len() + self.queue.len();
+        let (mut posts, mut bytes) = (Vec::with_capacity(waiting.min(TOGETHER)), 0);
         let mut taken = std::mem::take(&mut self.next).into_iter();
         while posts.len() < TOGETHER && bytes < TOGETHER_BYTES {
             let Some(waiting) = taken.next().or_else(|| self.queue.try_recv().ok()) else { break };
