@@ -22,6 +22,7 @@ pub mod origin;
 pub mod pace;
 pub mod payload;
 pub mod rest;
+mod run;
 pub mod socket;
 pub mod tinychat;
 

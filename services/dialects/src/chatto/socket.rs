@@ -22,6 +22,7 @@ use super::{
 use crate::{
     pace::Pace,
     payload::speaks_for,
+    run::{self, Line},
     socket::{Client, Conversing, Leg},
 };
 
@@ -68,12 +69,6 @@ impl Leg for ChattoLeg {
 struct Joined {
     who: Caller,
     _follow: Follow,
-}
-
-/// What somebody says in a room.
-struct Line {
-    who: Caller,
-    message: NewMessage,
 }
 
 struct ChattoSocket {
@@ -209,33 +204,12 @@ impl ChattoSocket {
         Success::ack(Nothing {})
     }
 
-    /// Says one thing after the other. What goes to one room in a row goes there together.
-    async fn say(&mut self, payloads: Vec<Value>) -> Vec<Result<Value>> {
-        let said: Vec<_> = payloads.iter().map(|payload| self.line(payload)).collect();
-        let room = |line: &Result<Line>| line.as_ref().ok().map(|line| line.message.conversation);
-        let mut answers = Vec::with_capacity(said.len());
-        let mut said = said.into_iter().peekable();
-        while let Some(first) = said.next() {
-            let Line { who, message } = match first {
-                Ok(line) => line,
-                Err(refusal) => {
-                    answers.push(Err(refusal));
-                    continue;
-                }
-            };
-            let here = Some(message.conversation);
-            let mut run = vec![message];
-            while let Some(Ok(next)) = said.next_if(|line| room(line) == here) {
-                run.push(next.message);
-            }
-            let posted = self.client.ports.chat.post_run(&who, run, Some(self.client.key)).await;
-            answers.extend(
-                posted
-                    .into_iter()
-                    .map(|message| Success::ack(Posted { message: ChatMessage::from(&message?) })),
-            );
-        }
-        answers
+    async fn say(&self, payloads: Vec<Value>) -> Vec<Result<Value>> {
+        let lines = payloads.iter().map(|payload| self.line(payload)).collect();
+        run::post(&self.client, lines, |message| {
+            Success::ack(Posted { message: ChatMessage::from(message) })
+        })
+        .await
     }
 
     fn line(&self, payload: &Value) -> Result<Line> {

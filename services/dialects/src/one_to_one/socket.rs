@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     payload::speaks_for,
+    run::{self, Line},
     socket::{Client, Conversing, Leg, Stranger},
 };
 
@@ -105,11 +106,11 @@ impl Conversing for OneToOneSocket {
     async fn handle(&mut self, event: &str, payload: Value) -> Result<Value> {
         // In `chatHistory`, `user` is whom they want to talk with.
         if event != "chatHistory" {
-            speaks_for(&self.user.name, &payload, &["user", "username", "author"])?;
+            self.is_own(&payload)?;
         }
         match event {
             "chatHistory" => self.history(Ask::parse(&payload)?).await,
-            "chatMessage" => self.say(Say::parse(&payload, &self.client.ports.limits)?).await,
+            "chatMessage" => self.say(vec![payload]).await.remove(0),
             "typing" => {
                 let typist = self.typist()?;
                 self.typing.begin(&self.client.ports, typist);
@@ -123,6 +124,14 @@ impl Conversing for OneToOneSocket {
         }
     }
 
+    fn takes_runs(&self, event: &str) -> bool {
+        event == "chatMessage"
+    }
+
+    async fn handle_run(&mut self, _: &str, payloads: Vec<Value>) -> Vec<Result<Value>> {
+        self.say(payloads).await
+    }
+
     async fn close(&mut self) {
         self.typing.leave();
     }
@@ -131,6 +140,11 @@ impl Conversing for OneToOneSocket {
 impl OneToOneSocket {
     fn caller(&self) -> Caller {
         Caller::User(self.user.clone())
+    }
+
+    /// Refuses what is said in somebody else's name.
+    fn is_own(&self, payload: &Value) -> Result<()> {
+        speaks_for(&self.user.name, payload, &["user", "username", "author"])
     }
 
     /// The channel that is open.
@@ -207,16 +221,24 @@ impl OneToOneSocket {
         chat.history(&caller, channel, span, ROWS).await
     }
 
-    async fn say(&mut self, say: Say) -> Result<Value> {
-        let new = NewMessage {
+    async fn say(&self, payloads: Vec<Value>) -> Vec<Result<Value>> {
+        let lines = payloads.iter().map(|payload| self.line(payload)).collect();
+        run::post(&self.client, lines, |message| {
+            Ok(json!({"success": true, "message": ChatMessage::from(message)}))
+        })
+        .await
+    }
+
+    fn line(&self, payload: &Value) -> Result<Line> {
+        self.is_own(payload)?;
+        let say = Say::parse(payload, &self.client.ports.limits)?;
+        let message = NewMessage {
             conversation: self.channel()?,
             text: say.text,
             media: Vec::new(),
             client_id: say.client_id,
             via: Via::OneToOne,
         };
-        let chat = &self.client.ports.chat;
-        let message = chat.post(&self.caller(), new, Some(self.client.key)).await?;
-        Ok(json!({"success": true, "message": ChatMessage::from(&message)}))
+        Ok(Line { who: self.caller(), message })
     }
 }
