@@ -123,6 +123,7 @@ fn ports(
     let chat: Arc<dyn Chat> = Arc::new(ChatClient::new(
         &config.message_api_grpc_url,
         &settings.service_token,
+        config.calls_max,
         background,
     )?);
     let line = Line::new(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;

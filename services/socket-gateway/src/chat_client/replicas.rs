@@ -30,9 +30,10 @@ use super::{
     Client, Token,
     fate::{Failed, Fate},
     replica::{Replica, State},
+    turns::{Clock, Lane, NoTurn},
 };
 
-/// Most time that one ask may take, other tries included.
+/// Most time that one ask may take, other tries included and waits for its turn not.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// For so long an ask goes again to a replica that it has tried already.
 const REPEATS: Duration = Duration::from_millis(1_500);
@@ -66,6 +67,8 @@ pub(super) struct Replicas {
 struct Shared {
     urls: Vec<http::Uri>,
     token: Token,
+    /// Calls that may be under way to each.
+    calls_max: usize,
     all: RwLock<Vec<Arc<Replica>>>,
     turn: AtomicUsize,
     bell: watch::Sender<()>,
@@ -74,10 +77,16 @@ struct Shared {
 
 impl Replicas {
     /// Begins to look for them and after them.
-    pub(super) fn find(urls: Vec<http::Uri>, token: Token, tasks: &Shutdown) -> Self {
+    pub(super) fn find(
+        urls: Vec<http::Uri>,
+        token: Token,
+        calls_max: usize,
+        tasks: &Shutdown,
+    ) -> Self {
         let (bell, began) = (watch::Sender::new(()), Instant::now());
         let (all, turn) = (RwLock::default(), AtomicUsize::new(0));
-        let replicas = Self { shared: Arc::new(Shared { urls, token, all, turn, bell, began }) };
+        let shared = Shared { urls, token, calls_max, all, turn, bell, began };
+        let replicas = Self { shared: Arc::new(shared) };
         // Addresses need no look-up: known before the first call.
         let known: Vec<_> = replicas.shared.urls.iter().filter_map(literal).collect();
         replicas.become_these(known, tasks);
@@ -87,8 +96,13 @@ impl Replicas {
         replicas
     }
 
-    /// One call, to whichever replicas it takes.
-    pub(super) async fn call<A, F>(&self, twice: Twice, call: impl Fn(Client) -> F) -> Result<A>
+    /// One call, to whichever replicas it takes, when its turn has come there.
+    pub(super) async fn call<A, F>(
+        &self,
+        twice: Twice,
+        lane: Lane,
+        call: impl Fn(Client) -> F,
+    ) -> Result<A>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
@@ -96,7 +110,7 @@ impl Replicas {
         let ask = |replica: Arc<Replica>, deadline| async move {
             replica.call(deadline, async |client| call(client).await).await.map_err(Failed::from)
         };
-        self.ask(twice, ask).await
+        self.ask(twice, Some(lane), ask).await
     }
 
     /// One post, over the stream of whichever replicas it takes. It may happen twice if it carries
@@ -106,36 +120,56 @@ impl Replicas {
         let post = &post;
         let ask =
             |replica: Arc<Replica>, deadline| async move { replica.post(deadline, post).await };
-        self.ask(twice, ask).await
+        self.ask(twice, None, ask).await
     }
 
-    async fn ask<A, F>(&self, twice: Twice, ask: impl Fn(Arc<Replica>, Instant) -> F) -> Result<A>
+    async fn ask<A, F>(
+        &self,
+        twice: Twice,
+        lane: Option<Lane>,
+        ask: impl Fn(Arc<Replica>, Instant) -> F,
+    ) -> Result<A>
     where
         F: Future<Output = Result<A, Failed>>,
     {
-        let (began, deadline) = (Instant::now(), Instant::now() + DEADLINE);
+        let mut clock = Clock::start();
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(400));
         let (mut tried, mut last) = (HashSet::new(), None);
         loop {
             let Some(replica) = self.pick(&tried) else {
-                if self.one_comes_back(began).await {
+                if self.one_comes_back(clock.began()).await {
                     continue;
                 }
                 return Err(last.as_ref().map_or_else(silence, to_error));
             };
             if !tried.insert(replica.address) {
                 let delay = backoff.next_delay();
-                if began.elapsed() + delay > REPEATS {
+                if clock.began().elapsed() + delay > REPEATS {
                     return Err(last.as_ref().map_or_else(silence, to_error));
                 }
                 sleep(delay).await;
                 tried.clear();
                 continue;
             }
+            let turn = match &lane {
+                Some(lane) => match clock.turn(replica.turns(), lane, replica.watch()).await {
+                    Ok(turn) => Some(turn),
+                    Err(NoTurn::Changed) => {
+                        tried.remove(&replica.address);
+                        continue;
+                    }
+                    Err(NoTurn::Refused(why)) => {
+                        return Err(ChatError::unavailable("message-api", why));
+                    }
+                },
+                None => None,
+            };
+            let deadline = clock.began() + DEADLINE;
             let Failed { fate, status } = match ask(Arc::clone(&replica), deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
+            drop(turn);
             match fate {
                 Fate::Answered => return Err(to_error(&status)),
                 Fate::Unavailable | Fate::Full => replica.is_unavailable(),
@@ -227,7 +261,8 @@ impl Replicas {
                 continue;
             }
             let bell = self.shared.bell.clone();
-            match Replica::new(&url, address, self.shared.token.clone(), bell, tasks) {
+            let Shared { token, calls_max, .. } = &*self.shared;
+            match Replica::new((&url, address), token.clone(), *calls_max, bell, tasks) {
                 Ok(replica) => {
                     let replica = Arc::new(replica);
                     tasks.spawn_until_stopped(self.clone().look_after(Arc::downgrade(&replica)));

@@ -101,7 +101,7 @@ impl Peer {
 /// Ports behind which are neither Redis nor message-api.
 fn ports(tasks: &Shutdown) -> Ports {
     let nowhere = ["http://127.0.0.1:1".to_owned()];
-    let chat = Arc::new(ChatClient::new(&nowhere, &"x".repeat(16).into(), tasks).unwrap());
+    let chat = Arc::new(ChatClient::new(&nowhere, &"x".repeat(16).into(), 64, tasks).unwrap());
     let subscriber = Arc::new(Subscriber::new("guard", Arc::new(Probe::new("guard", 1))));
     let (whisperer, _) = whisper::queue();
     let (presence, sessions) = (Presence::default(), Arc::new(Sessions::default()));

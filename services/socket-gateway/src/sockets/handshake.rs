@@ -18,6 +18,7 @@ use super::{
     sink::SocketSink,
     task::{self, Seat, Side},
 };
+use crate::chat_client::for_socket;
 
 /// Left by [`admit`] for [`begin`]: tells the socket's task that the client has heard that it is in.
 #[derive(Clone)]
@@ -77,7 +78,7 @@ pub(super) async fn admit(
     let (begin, begun) = oneshot::channel();
     socket.extensions.insert(Begin(Arc::new(Mutex::new(Some(begin)))));
     let seat = Seat { sink, sides, inbox, begun, _bound: bound, _place: place };
-    mount.shutdown.spawn(seat.live());
+    mount.shutdown.spawn(for_socket(seat.inbox.gone.clone(), seat.live()));
     Ok(())
 }
 
