@@ -194,9 +194,8 @@ fn router(
         router = router.merge(conversations::socket::router(ports).layer(in_turn.clone()));
     }
     let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
-    router
-        .merge(sockets::own_path("/ws", &mount, plain))
-        .layer(sockets::layer(&mount))
+    let router = router.merge(sockets::own_path("/ws", &mount, plain));
+    sockets::shared(router, &mount)
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
         .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
 }
