@@ -123,6 +123,7 @@ fn ports(
     let chat: Arc<dyn Chat> = Arc::new(ChatClient::new(
         &config.message_api_grpc_url,
         &settings.service_token,
+        config.calls_max,
         background,
     )?);
     let line = Line::new(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;
@@ -193,9 +194,8 @@ fn router(
         router = router.merge(conversations::socket::router(ports).layer(in_turn.clone()));
     }
     let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
-    router
-        .merge(sockets::own_path("/ws", &mount, plain))
-        .layer(sockets::layer(&mount))
+    let router = router.merge(sockets::own_path("/ws", &mount, plain));
+    sockets::shared(router, &mount)
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
         .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
 }

@@ -85,6 +85,11 @@ pub struct Config {
     #[arg(long, env = "HANDSHAKES_MAX", default_value_t = 64, value_parser = at_least_one)]
     pub handshakes_max: usize,
 
+    /// Most calls that may be under way to one replica of message-api, beside posts; more wait for
+    /// their turn
+    #[arg(long, env = "CALLS_MAX", default_value_t = 64, value_parser = at_least_one)]
+    pub calls_max: usize,
+
     /// Bytes that may wait for one client; who reads more slowly than that is disconnected
     #[arg(long, env = "QUEUE_BYTES", default_value_t = 1_048_576, value_parser = queue_bytes)]
     pub queue_bytes: usize,
@@ -207,6 +212,7 @@ mod tests {
         assert!(refusal(&with(["--text-max", "0"])).contains("text-max"));
         assert!(refusal(&with(["--queue-bytes", "100"])).contains("queue-bytes"));
         assert!(refusal(&with(["--handshakes-max", "0"])).contains("handshakes-max"));
+        assert!(refusal(&with(["--calls-max", "0"])).contains("calls-max"));
         assert!(refusal(&with(["--http-addr", "nowhere"])).contains("http-addr"));
     }
 

@@ -55,6 +55,11 @@ impl KillSwitch {
         self.0.cut.cancel();
     }
 
+    /// Has it been cut?
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.cut.is_cancelled()
+    }
+
     /// The connection's way out.
     pub(crate) fn outbound(&self) -> Option<&Arc<Outbound>> {
         self.0.outbound.get()

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 const SECONDS: [f64; 10] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5];
 
 /// Counters; no label has more than a handful of values.
-const COUNTERS: [(&str, &str); 18] = [
+const COUNTERS: [(&str, &str); 20] = [
     ("switchboard_bus_connections_total", "Connections made to hear Redis; one is usual."),
     ("switchboard_bus_silences_total", "Connections given up because no probe came back."),
     ("switchboard_bus_rubbish_total", "Messages on our channels that are no event of ours."),
@@ -25,6 +25,8 @@ const COUNTERS: [(&str, &str); 18] = [
     ("switchboard_frames_out_total", "Frames handed to sockets."),
     ("switchboard_fleeting_dropped_total", "Fleeting frames that slow readers missed."),
     ("switchboard_events_in_total", "Events that clients sent."),
+    ("switchboard_calls_waited_total", "Calls that had to wait for message-api's next turn."),
+    ("switchboard_calls_refused_total", "Calls of those that got none."),
     ("switchboard_closed_total", "Sockets closed by us, by reason."),
     (
         "switchboard_presence_mended_total",
@@ -35,7 +37,7 @@ const COUNTERS: [(&str, &str); 18] = [
 ];
 
 /// Gauges.
-const GAUGES: [(&str, &str); 8] = [
+const GAUGES: [(&str, &str); 9] = [
     ("switchboard_bus_probe_age_seconds", "How long no probe was heard."),
     ("switchboard_connections", "Open connections."),
     ("switchboard_waiting_bytes", "Bytes that wait for slow readers."),
@@ -43,6 +45,7 @@ const GAUGES: [(&str, &str); 8] = [
     ("switchboard_presence_lease_age_seconds", "Since this gateway's lease was renewed."),
     ("switchboard_presence_members", "Members that this gateway lists, by kind."),
     ("switchboard_presence_moves_waiting", "Moves that Redis has not heard yet."),
+    ("switchboard_calls_waiting", "Calls that wait for message-api's next turn."),
     ("switchboard_message_api_replicas_serving", "Replicas of message-api that answer."),
 ];
 

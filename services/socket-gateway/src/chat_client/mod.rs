@@ -3,7 +3,7 @@
 //! Every call has a deadline. What changes nothing when it happens twice goes to another replica of
 //! message-api when one is away; the rest only if the first surely never began it. A post may
 //! happen twice if it carries a key. Posts share one stream a replica (posts.rs); all else is a call
-//! of its own.
+//! of its own, which waits until the replica has room for it (turns.rs).
 
 mod fate;
 mod posts;
@@ -12,6 +12,7 @@ mod replicas;
 mod run;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::future::Future;
 
@@ -36,7 +37,8 @@ use tonic::{
     transport::Channel,
 };
 
-use self::{fate::Twice, replicas::Replicas};
+pub(crate) use self::turns::for_socket;
+use self::{fate::Twice, replicas::Replicas, turns::Lane};
 
 /// Largest answer: a page of the longest texts.
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
@@ -65,18 +67,19 @@ pub struct ChatClient {
 }
 
 impl ChatClient {
-    /// Connects when first used, and again whenever a connection is lost. The error is one
-    /// sentence that names the setting.
+    /// Connects when first used, and again whenever a connection is lost. So many calls may be
+    /// under way to each replica. The error is one sentence that names the setting.
     pub fn new(
         urls: &[String],
         token: &SecretString,
+        calls_max: usize,
         tasks: &Shutdown,
     ) -> std::result::Result<Self, String> {
         let urls = urls.iter().map(|url| parse(url)).collect::<std::result::Result<_, _>>()?;
         let bearer = format!("Bearer {}", token.expose_secret())
             .parse()
             .map_err(|_| "SERVICE_TOKEN must be printable ASCII".to_owned())?;
-        Ok(Self { replicas: Replicas::find(urls, Token(bearer), tasks) })
+        Ok(Self { replicas: Replicas::find(urls, Token(bearer), calls_max, tasks) })
     }
 
     /// How many replicas are known, and how many of them serve.
@@ -90,7 +93,7 @@ impl ChatClient {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        self.replicas.call(Twice::Never, call).await
+        self.replicas.call(Twice::Never, Lane::Others, call).await
     }
 
     /// A call that changes nothing when it happens twice.
@@ -98,7 +101,15 @@ impl ChatClient {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        self.replicas.call(Twice::Fine, call).await
+        self.replicas.call(Twice::Fine, Lane::Others, call).await
+    }
+
+    /// The same, for a call with which a socket begins to join.
+    async fn in_line<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.replicas.call(Twice::Fine, Lane::of_join(), call).await
     }
 }
 
@@ -231,7 +242,7 @@ impl Chat for ChatClient {
             };
             async move { c.get_conversation(request).await }
         };
-        required(self.repeated(call).await?.conversation, "conversation")?.try_into()
+        required(self.in_line(call).await?.conversation, "conversation")?.try_into()
     }
 
     async fn rooms(&self, after: Option<String>, limit: u32) -> Result<ConversationPage> {
@@ -255,7 +266,7 @@ impl Chat for ChatClient {
             let request = v1::OpenDirectRequest { caller: Some(caller.into()), peer: peer.clone() };
             async move { c.open_direct(request).await }
         };
-        required(self.repeated(call).await?.conversation, "conversation")?.try_into()
+        required(self.in_line(call).await?.conversation, "conversation")?.try_into()
     }
 
     async fn directs(&self, caller: &Caller, limit: u32) -> Result<Vec<Conversation>> {

@@ -30,6 +30,7 @@ use super::{
     Client, Token, client,
     fate::{Failed, Fate},
     posts::{Answer, Posts},
+    turns::Turns,
 };
 use crate::counted::Counted;
 
@@ -84,6 +85,7 @@ pub(super) struct Replica {
     url: http::Uri,
     client: Client,
     posts: Posts,
+    turns: Turns,
     channel: Channel,
     state: watch::Sender<State>,
     record: Mutex<Record>,
@@ -97,9 +99,9 @@ impl Replica {
     /// Connects when first used, and again whenever the connection is lost. `url` is what the
     /// setting says; the address is where its host is.
     pub(super) fn new(
-        url: &http::Uri,
-        address: SocketAddr,
+        (url, address): (&http::Uri, SocketAddr),
         token: Token,
+        calls_max: usize,
         bell: watch::Sender<()>,
         tasks: &Shutdown,
     ) -> Result<Self, tonic::transport::Error> {
@@ -125,6 +127,7 @@ impl Replica {
             url: url.clone(),
             client,
             posts,
+            turns: Turns::new(calls_max),
             channel,
             state,
             record: Mutex::new(record),
@@ -160,9 +163,19 @@ impl Replica {
         self.record().since
     }
 
-    /// Calls under way.
+    /// Calls under way, and those that wait for it.
     pub(super) fn calls(&self) -> usize {
-        self.calls.load(Ordering::Relaxed)
+        self.calls.load(Ordering::Relaxed) + self.turns.waiting()
+    }
+
+    /// Where calls wait until it may be asked.
+    pub(super) const fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    /// Tells of its state, and of what becomes of it.
+    pub(super) fn watch(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
     }
 
     /// One call. It is given up when the probe finds that nothing comes back from here any more.

@@ -31,9 +31,10 @@ use super::{
     fate::{Failed, Fate, Twice},
     replica::{Replica, State},
     run::Run,
+    turns::{Clock, Lane, NoTurn},
 };
 
-/// Most time that one ask may take, other tries included.
+/// Most time that one ask may take, other tries included and waits for its turn not.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// For so long an ask goes again to a replica that it has tried already.
 const REPEATS: Duration = Duration::from_millis(1_500);
@@ -58,6 +59,8 @@ pub(super) struct Replicas {
 struct Shared {
     urls: Vec<http::Uri>,
     token: Token,
+    /// Calls that may be under way to each.
+    calls_max: usize,
     all: RwLock<Vec<Arc<Replica>>>,
     turn: AtomicUsize,
     bell: watch::Sender<()>,
@@ -66,10 +69,16 @@ struct Shared {
 
 impl Replicas {
     /// Begins to look for them and after them.
-    pub(super) fn find(urls: Vec<http::Uri>, token: Token, tasks: &Shutdown) -> Self {
+    pub(super) fn find(
+        urls: Vec<http::Uri>,
+        token: Token,
+        calls_max: usize,
+        tasks: &Shutdown,
+    ) -> Self {
         let (bell, began) = (watch::Sender::new(()), Instant::now());
         let (all, turn) = (RwLock::default(), AtomicUsize::new(0));
-        let replicas = Self { shared: Arc::new(Shared { urls, token, all, turn, bell, began }) };
+        let shared = Shared { urls, token, calls_max, all, turn, bell, began };
+        let replicas = Self { shared: Arc::new(shared) };
         // Addresses need no look-up: known before the first call.
         let known: Vec<_> = replicas.shared.urls.iter().filter_map(literal).collect();
         replicas.become_these(known, tasks);
@@ -79,8 +88,13 @@ impl Replicas {
         replicas
     }
 
-    /// One call, to whichever replicas it takes.
-    pub(super) async fn call<A, F>(&self, twice: Twice, call: impl Fn(Client) -> F) -> Result<A>
+    /// One call, to whichever replicas it takes, when its turn has come there.
+    pub(super) async fn call<A, F>(
+        &self,
+        twice: Twice,
+        lane: Lane,
+        call: impl Fn(Client) -> F,
+    ) -> Result<A>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
@@ -88,7 +102,7 @@ impl Replicas {
         let ask = |replica: Arc<Replica>, deadline| async move {
             replica.call(deadline, async |client| call(client).await).await.map_err(Failed::from)
         };
-        self.ask(ask, |fate| fate.may_move(twice)).await
+        self.ask(Some(lane), ask, |fate| fate.may_move(twice)).await
     }
 
     /// A run of posts, over the streams of whichever replicas it takes. Those that carry a key may
@@ -102,42 +116,59 @@ impl Replicas {
             let run = &run;
             async move { run.go_to(&replica, deadline).await }
         };
-        let failure = self.ask(go, |_| !run.is_decided()).await.err();
+        let failure = self.ask(None, go, |_| !run.is_decided()).await.err();
         run.answers(failure)
     }
 
-    /// Asks one replica after the other until one answers, as long as what failed may move.
+    /// Asks one replica after the other until one answers, as long as what failed may move. Each
+    /// lets it through when its turn in the lane has come, if there is one.
     async fn ask<A, F>(
         &self,
+        lane: Option<Lane>,
         ask: impl Fn(Arc<Replica>, Instant) -> F,
         may_move: impl Fn(Fate) -> bool,
     ) -> Result<A>
     where
         F: Future<Output = Result<A, Failed>>,
     {
-        let (began, deadline) = (Instant::now(), Instant::now() + DEADLINE);
+        let mut clock = Clock::start();
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(400));
         let (mut tried, mut last) = (HashSet::new(), None);
         loop {
             let Some(replica) = self.pick(&tried) else {
-                if self.one_comes_back(began).await {
+                if self.one_comes_back(clock.began()).await {
                     continue;
                 }
                 return Err(last.as_ref().map_or_else(silence, to_error));
             };
             if !tried.insert(replica.address) {
                 let delay = backoff.next_delay();
-                if began.elapsed() + delay > REPEATS {
+                if clock.began().elapsed() + delay > REPEATS {
                     return Err(last.as_ref().map_or_else(silence, to_error));
                 }
                 sleep(delay).await;
                 tried.clear();
                 continue;
             }
+            let turn = match &lane {
+                Some(lane) => match clock.turn(replica.turns(), lane, replica.watch()).await {
+                    Ok(turn) => Some(turn),
+                    Err(NoTurn::Changed) => {
+                        tried.remove(&replica.address);
+                        continue;
+                    }
+                    Err(NoTurn::Refused(why)) => {
+                        return Err(ChatError::unavailable("message-api", why));
+                    }
+                },
+                None => None,
+            };
+            let deadline = clock.began() + DEADLINE;
             let Failed { fate, status } = match ask(Arc::clone(&replica), deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
+            drop(turn);
             match fate {
                 Fate::Answered => return Err(to_error(&status)),
                 Fate::Unavailable | Fate::Full => replica.is_unavailable(),
@@ -228,7 +259,8 @@ impl Replicas {
                 continue;
             }
             let bell = self.shared.bell.clone();
-            match Replica::new(&url, address, self.shared.token.clone(), bell, tasks) {
+            let Shared { token, calls_max, .. } = &*self.shared;
+            match Replica::new((&url, address), token.clone(), *calls_max, bell, tasks) {
                 Ok(replica) => {
                     let replica = Arc::new(replica);
                     tasks.spawn_until_stopped(self.clone().look_after(Arc::downgrade(&replica)));

@@ -14,6 +14,7 @@ use std::{
 };
 
 use chat_core::{ChatError, Code, process::Shutdown};
+use futures_util::future::join_all;
 use switchboard_proto::status::from_error;
 use tokio::{
     io::AsyncReadExt,
@@ -89,15 +90,23 @@ pub(super) async fn nowhere() -> SocketAddr {
     TcpListener::bind(ANYWHERE).await.and_then(|listener| listener.local_addr()).expect("a port")
 }
 
+/// Calls under way to each replica.
+const CALLS: usize = 64;
+
 pub(super) fn client_of(replicas: &[SocketAddr], tasks: &Shutdown) -> ChatClient {
+    narrow_client_of(replicas, CALLS, tasks)
+}
+
+fn narrow_client_of(replicas: &[SocketAddr], calls: usize, tasks: &Shutdown) -> ChatClient {
     let urls: Vec<_> = replicas.iter().map(|at| format!("http://{at}")).collect();
-    ChatClient::new(&urls, &"a service token".into(), tasks).expect("good URLs")
+    ChatClient::new(&urls, &"a service token".into(), calls, tasks).expect("good URLs")
 }
 
 /// Who answers a call that may, or may not, happen twice; or `unavailable`.
 async fn asked(client: &ChatClient, twice: Twice) -> String {
     let call = |mut c: Client| async move { c.get_heads(v1::GetHeadsRequest::default()).await };
-    let refusal = client.replicas.call(twice, call).await.expect_err("fakes only refuse");
+    let refusal =
+        client.replicas.call(twice, Lane::Others, call).await.expect_err("fakes only refuse");
     match refusal.code() {
         Code::NotFound => refusal.message().to_owned(),
         code => code.to_string(),
@@ -167,6 +176,27 @@ async fn a_silent_replica_is_found_out_and_left_alone() {
 }
 
 #[tokio::test]
+async fn who_waits_at_a_replica_that_falls_silent_fails_with_those_under_way() {
+    let tasks = Shutdown::new();
+    let silent = TcpListener::bind(ANYWHERE).await.expect("a port");
+    let client = narrow_client_of(&[silent.local_addr().expect("an address")], 1, &tasks);
+    let began = Instant::now();
+    let answers = join_all((0..10).map(|_| asked(&client, Twice::Fine))).await;
+    assert!(answers.iter().all(|answer| answer == "unavailable"), "{answers:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn who_waits_moves_on_when_its_replica_goes() {
+    let tasks = Shutdown::new();
+    let silent = TcpListener::bind(ANYWHERE).await.expect("a port");
+    let lives = Fake::new("lives").serves(ANYWHERE, &tasks).await;
+    let client = narrow_client_of(&[silent.local_addr().expect("an address"), lives], 1, &tasks);
+    let answers = join_all((0..10).map(|_| asked(&client, Twice::Fine))).await;
+    assert!(answers.iter().all(|answer| answer == "lives"), "{answers:?}");
+}
+
+#[tokio::test]
 async fn without_any_replica_calls_fail_soon() {
     let tasks = Shutdown::new();
     let client = client_of(&[nowhere().await, nowhere().await], &tasks);
@@ -227,14 +257,15 @@ async fn a_name_means_all_its_addresses() {
     let tasks = Shutdown::new();
     let address = Fake::new("named").serves(ANYWHERE, &tasks).await;
     let urls = [format!("http://localhost:{}", address.port())];
-    let client = ChatClient::new(&urls, &"a service token".into(), &tasks).expect("a good URL");
+    let client =
+        ChatClient::new(&urls, &"a service token".into(), CALLS, &tasks).expect("a good URL");
     assert_eq!(asked(&client, Twice::Never).await, "named");
 }
 
 #[tokio::test]
 async fn a_bad_url_is_refused_with_a_sentence_that_names_the_setting() {
     for bad in ["", "localhost:3101", "https://host", "ftp://host", "http://"] {
-        let refused = ChatClient::new(&[bad.into()], &"a token".into(), &Shutdown::new());
+        let refused = ChatClient::new(&[bad.into()], &"a token".into(), CALLS, &Shutdown::new());
         assert!(refused.expect_err(bad).contains("MESSAGE_API_GRPC_URL"));
     }
 }

@@ -6,11 +6,20 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// First byte of a websocket frame: final, text.
 const TEXT: u8 = 0x81;
 
+/// Engine.IO's `ping`, as a whole frame.
+pub(crate) const PING: &[u8] = b"\x81\x012";
+
 /// Engine.IO's `message` and Socket.IO's `event`.
 const EVENT: &str = "42";
 
 /// Engine.IO's `message` and Socket.IO's `ack`.
 const ACK: &str = "43";
+
+/// A whole text.
+#[must_use]
+pub(crate) fn text(content: &str) -> Bytes {
+    text_frame(&[content])
+}
 
 /// An event with one argument. `name` needs no escape in JSON, `body` is JSON.
 #[must_use]

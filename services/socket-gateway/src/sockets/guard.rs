@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Mount, inbox::payload, layer};
+use super::{Mount, inbox::payload, shared};
 use crate::{
     chat_client::ChatClient,
     connections::Connections,
@@ -101,7 +101,7 @@ impl Peer {
 /// Ports behind which are neither Redis nor message-api.
 fn ports(tasks: &Shutdown) -> Ports {
     let nowhere = ["http://127.0.0.1:1".to_owned()];
-    let chat = Arc::new(ChatClient::new(&nowhere, &"x".repeat(16).into(), tasks).unwrap());
+    let chat = Arc::new(ChatClient::new(&nowhere, &"x".repeat(16).into(), 64, tasks).unwrap());
     let subscriber = Arc::new(Subscriber::new("guard", Arc::new(Probe::new("guard", 1))));
     let (whisperer, _) = whisper::queue();
     let (presence, sessions) = (Presence::default(), Arc::new(Sessions::default()));
@@ -136,7 +136,7 @@ pub(crate) async fn crowd(count: usize, tasks: &Shutdown) -> (Vec<Peer>, Vec<Arc
         shutdown: tasks.clone(),
     };
     let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);
-    let router = Router::new().layer(layer(&mount)).layer(note);
+    let router = shared(Router::new(), &mount).layer(note);
     let listener = server::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let flushers = Flushers::start(1, tasks);

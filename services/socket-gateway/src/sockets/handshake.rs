@@ -8,16 +8,19 @@ use std::{
 
 use chat_core::{ChatError, Code, Follow, Session, Sink};
 use dialects::socket::Client;
+use hyper::HeaderMap;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, Event, SocketRef};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Mount, Stranger,
-    inbox::{Delivery, Inbox, Packet},
+    Gate, Mount, Stranger,
+    inbox::{Delivery, Outbox, Packet},
     sink::SocketSink,
     task::{self, Seat, Side},
 };
+use crate::chat_client::for_socket;
 
 /// Left by [`admit`] for [`begin`]: tells the socket's task that the client has heard that it is in.
 #[derive(Clone)]
@@ -42,15 +45,46 @@ impl From<ChatError> for Refusal {
     }
 }
 
-/// Checks who it is, opens every protocol's side of it and puts the handlers in place: from the
-/// moment that the client hears that it is in, it misses nothing.
+/// The request with which a client came.
+pub(super) struct Visit {
+    pub headers: HeaderMap,
+    pub query: Option<Box<str>>,
+}
+
+/// Somebody who may come in: the task runs, and waits until the client has heard of it.
+pub(super) struct Entered {
+    pub outbox: Outbox,
+    /// To be cancelled when the socket is gone.
+    pub gone: CancellationToken,
+    /// To be told when the client has heard that it is in.
+    pub begin: Option<oneshot::Sender<()>>,
+}
+
+/// Admits a socket of the library.
 pub(super) async fn admit(
-    mount: Mount,
+    gate: Gate,
     socket: SocketRef,
     auth: Result<Value, String>,
-    (namespace, stranger): (&'static str, Stranger),
 ) -> Result<(), Refusal> {
-    let sink = Arc::new(SocketSink::new(socket.clone(), namespace, &mount));
+    let sink = Arc::new(SocketSink::new(socket.clone(), gate.namespace, &gate.mount));
+    let request = socket.req_parts();
+    let query = request.uri.query().map(Into::into);
+    let visit = Visit { headers: request.headers.clone(), query };
+    let entered = enter(&gate, Arc::clone(&sink), &visit, &auth).await?;
+    listen(&gate.mount, &socket, &sink, &entered);
+    socket.extensions.insert(Begin(Arc::new(Mutex::new(entered.begin))));
+    Ok(())
+}
+
+/// Checks who it is, opens every protocol's side of it and starts its task: from the moment that
+/// the client hears that it is in, it misses nothing.
+pub(super) async fn enter(
+    gate: &Gate,
+    sink: Arc<SocketSink>,
+    visit: &Visit,
+    auth: &Result<Value, String>,
+) -> Result<Entered, Refusal> {
+    let mount = &gate.mount;
     // A refusal is final for official clients; a lost connection makes them come again.
     let not_now = |sentence: &str| {
         sink.cut();
@@ -65,20 +99,20 @@ pub(super) async fn admit(
     let Some(turn) = mount.connections.turn().await else {
         return Err(not_now("this replica is busy, try again"));
     };
-    let entered = enter(&mount, &socket, &sink, &auth, stranger).await;
-    let (bound, sides) = entered.map_err(|error| {
+    let opened = open(gate, &sink, visit, auth).await;
+    let (bound, sides) = opened.map_err(|error| {
         if error.code().is_transient() {
             return not_now(error.message());
         }
         Refusal::from(error)
     })?;
     drop(turn);
-    let inbox = listen(&mount, &socket, &sink);
+    let (outbox, inbox) = super::inbox::pair();
+    let gone = inbox.gone.clone();
     let (begin, begun) = oneshot::channel();
-    socket.extensions.insert(Begin(Arc::new(Mutex::new(Some(begin)))));
     let seat = Seat { sink, sides, inbox, begun, _bound: bound, _place: place };
-    mount.shutdown.spawn(seat.live());
-    Ok(())
+    mount.shutdown.spawn(for_socket(gone.clone(), seat.live()));
+    Ok(Entered { outbox, gone, begin: Some(begin) })
 }
 
 /// The client has heard that it is in.
@@ -91,15 +125,15 @@ pub(super) fn begin(socket: &SocketRef) {
     }
 }
 
-async fn enter(
-    mount: &Mount,
-    socket: &SocketRef,
+async fn open(
+    gate: &Gate,
     sink: &Arc<SocketSink>,
+    visit: &Visit,
     auth: &Result<Value, String>,
-    stranger: Stranger,
 ) -> Result<(Option<Follow>, Vec<Side>), ChatError> {
-    let session = match session(mount, socket, auth).await {
-        Err(error) if stranger == Stranger::ToldInside && error.code().http() == 401 => None,
+    let Gate { mount, stranger, .. } = gate;
+    let session = match session(mount, visit, auth).await {
+        Err(error) if *stranger == Stranger::ToldInside && error.code().http() == 401 => None,
         session => session?,
     };
     let is_welcome = match stranger {
@@ -118,10 +152,9 @@ async fn enter(
     Ok((bound, sides))
 }
 
-/// Puts the handlers in place.
-fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>) -> Inbox {
-    let (outbox, inbox) = super::inbox::pair();
-    let gone = inbox.gone.clone();
+/// Puts the library's handlers in place.
+fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>, entered: &Entered) {
+    let (outbox, gone) = (entered.outbox.clone(), entered.gone.clone());
     let event_max = mount.ports.limits.event_max();
     // The socket owns its handlers and the sink owns the socket: not both ways.
     let sink = Arc::downgrade(sink);
@@ -130,7 +163,7 @@ fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>) -> Inbox {
         // Runs in the read loop, in the order in which the events came.
         let text = (packet.text.len() <= event_max).then_some(packet.text);
         if let Some(sink) = sink.upgrade() {
-            outbox.put(&sink, Delivery { event, text, ack, ack_id: packet.ack_id });
+            outbox.put(&sink, Delivery { event, text, ack: Some(ack), ack_id: packet.ack_id });
         }
         async {}
     });
@@ -141,20 +174,18 @@ fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>) -> Inbox {
         }
         async {}
     });
-    inbox
 }
 
 /// The session that it comes with.
 async fn session(
     mount: &Mount,
-    socket: &SocketRef,
+    visit: &Visit,
     auth: &Result<Value, String>,
 ) -> Result<Option<Session>, ChatError> {
-    let request = socket.req_parts();
     let auth =
         auth.as_ref().map_err(|_| ChatError::new(Code::InvalidToken, "`auth` is not JSON"))?;
-    let token = token(auth, request.uri.query())?;
-    dialects::handshake::session(&mount.ports, token, &request.headers).await
+    let token = token(auth, visit.query.as_deref())?;
+    dialects::handshake::session(&mount.ports, token, &visit.headers).await
 }
 
 /// `auth: {token}`, or `?token=` for clients whose version has no `auth`. Empty means none.

@@ -29,7 +29,8 @@ pub(super) struct Delivery {
     pub event: String,
     /// `["event", payload]`, or `None` where that is too large to be read.
     pub text: Option<Str>,
-    pub ack: AckSender,
+    /// How the library acknowledges, where it carries the socket.
+    pub ack: Option<AckSender>,
     /// The number that the client gave its acknowledgement, if it asked for one.
     pub ack_id: Option<i64>,
 }

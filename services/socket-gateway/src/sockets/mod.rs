@@ -6,6 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`eio3`] | old browsers that poll get their framing |
+//! | [`websocket`], [`session`] | websockets that need nothing of the library are served without it |
 //! | [`handshake`] | who connects; handlers are in place before the client hears that it is in |
 //! | [`inbox`] | one bounded queue a socket: events are handled in the order in which they came |
 //! | [`task`] | one task a socket: takes from the inbox, asks the dialect, acknowledges |
@@ -16,12 +17,21 @@ pub mod eio3;
 pub(crate) mod guard;
 mod handshake;
 mod inbox;
+mod session;
 mod sink;
 mod task;
+mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::Request, routing::any};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+    routing::any,
+};
 use chat_core::process::Shutdown;
 use dialects::socket::{Leg, Ports};
 use serde_json::Value;
@@ -29,7 +39,6 @@ use socketioxide::{
     ParserConfig, SocketIo, SocketIoBuilder,
     extract::{SocketRef, TryData},
     handler::ConnectHandler,
-    layer::SocketIoLayer,
 };
 
 use tower::ServiceExt;
@@ -38,6 +47,10 @@ use crate::connections::Connections;
 
 /// Largest frame that a client may send: room for a text that is far too long to be told so.
 const FRAME_MAX: usize = 2 * 1024 * 1024;
+
+/// Attachments of one packet, and how long they may take.
+const ATTACHMENTS: usize = 4;
+const ATTACHMENTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Frames that may wait for one client before it counts as a slow reader.
 const QUEUE: usize = 4_096;
@@ -66,17 +79,35 @@ enum Stranger {
     ToldInside,
 }
 
-/// Socket.IO on `/socket.io`: the shared namespace `/` with all the legs that share it, and one
-/// namespace for each of them.
-pub fn layer(mount: &Mount) -> SocketIoLayer {
-    let (layer, io) = settings("/socket.io").build_layer();
-    let shared: Arc<[_]> = mount.legs.iter().filter(|leg| leg.is_shared()).cloned().collect();
-    open(&io, "/", Mount { legs: Arc::clone(&shared), ..mount.clone() }, Stranger::Guest);
-    for leg in shared.iter() {
+/// A namespace, and who is let in.
+#[derive(Clone)]
+struct Gate {
+    namespace: &'static str,
+    mount: Mount,
+    stranger: Stranger,
+}
+
+/// Adds Socket.IO on `/socket.io`: the shared namespace `/` with all the legs that share it, and
+/// one namespace for each of them.
+pub fn shared(router: Router, mount: &Mount) -> Router {
+    const PATH: &str = "/socket.io";
+    let legs: Arc<[_]> = mount.legs.iter().filter(|leg| leg.is_shared()).cloned().collect();
+    let all = Mount { legs: Arc::clone(&legs), ..mount.clone() };
+    let root = Gate { namespace: "/", mount: all, stranger: Stranger::Guest };
+    let own = legs.iter().map(|leg| {
         let stranger = if leg.takes_guests() { Stranger::Guest } else { Stranger::Refused };
-        open(&io, leg.namespace(), mount.only(leg), stranger);
-    }
-    layer
+        Gate { namespace: leg.namespace(), mount: mount.only(leg), stranger }
+    });
+    let gates: Arc<[Gate]> = [root].into_iter().chain(own).collect();
+    let (layer, io) = settings(PATH).build_layer();
+    gates.iter().for_each(|gate| open(&io, gate));
+    let without_library = async |State(gates): State<Arc<[Gate]>>, request: Request, next: Next| {
+        if request.uri().path().trim_end_matches('/') != PATH {
+            return next.run(request).await;
+        }
+        serve(&gates, request, async |request| next.run(request).await).await
+    };
+    router.layer(layer).layer(middleware::from_fn_with_state(gates, without_library))
 }
 
 /// Socket.IO for the one leg that does not share, on a path of its own. What comes there and is
@@ -84,21 +115,38 @@ pub fn layer(mount: &Mount) -> SocketIoLayer {
 pub fn own_path(path: &'static str, mount: &Mount, plain: Router) -> Router {
     let Some(leg) = mount.legs.iter().find(|leg| !leg.is_shared()) else { return Router::new() };
     let (service, io) = settings(path).build_svc();
-    open(&io, leg.namespace(), mount.only(leg), Stranger::ToldInside);
     // Old clients come into the root namespace, whatever they ask for.
-    open(&io, "/", mount.only(leg), Stranger::ToldInside);
+    let gates: Arc<[Gate]> = [leg.namespace(), "/"]
+        .map(|namespace| Gate { namespace, mount: mount.only(leg), stranger: Stranger::ToldInside })
+        .into();
+    gates.iter().for_each(|gate| open(&io, gate));
     let handler = any(move |request: Request| {
-        let (service, plain) = (service.clone(), plain.clone());
+        let (gates, service, plain) = (Arc::clone(&gates), service.clone(), plain.clone());
         async move {
-            if is_engine_io(&request) {
-                let Ok(response) = service.oneshot(request).await;
-                return response.map(Body::new);
+            if !is_engine_io(&request) {
+                let Ok(response) = plain.oneshot(request).await;
+                return response;
             }
-            let Ok(response) = plain.oneshot(request).await;
-            response
+            let by_library = async |request: Request| {
+                let Ok(response) = service.oneshot(request).await;
+                response.map(Body::new)
+            };
+            serve(&gates, request, by_library).await
         }
     });
     Router::new().route(path, handler.clone()).route(&format!("{path}/"), handler)
+}
+
+/// Serves a request of Socket.IO, by the library what only the library can.
+async fn serve(
+    gates: &Arc<[Gate]>,
+    request: Request,
+    by_library: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
+    match websocket::serve(gates, request).await {
+        Ok(response) => response,
+        Err(request) => by_library(request).await,
+    }
 }
 
 fn is_engine_io(request: &Request) -> bool {
@@ -108,9 +156,9 @@ fn is_engine_io(request: &Request) -> bool {
 
 fn settings(path: &'static str) -> SocketIoBuilder {
     let parser = ParserConfig::common()
-        .max_incoming_binaries(4)
+        .max_incoming_binaries(ATTACHMENTS)
         .max_incoming_binary_buf_size(FRAME_MAX)
-        .packet_completion_timeout(Duration::from_secs(10));
+        .packet_completion_timeout(ATTACHMENTS_WITHIN);
     SocketIo::builder()
         .req_path(path)
         .max_payload(FRAME_MAX as u64)
@@ -118,7 +166,9 @@ fn settings(path: &'static str) -> SocketIoBuilder {
         .ws_max_frame_size(FRAME_MAX)
         .ws_read_buffer_size(1024)
         .max_buffer_size(QUEUE)
-        .connect_timeout(Duration::from_secs(15))
+        .connect_timeout(websocket::ENTER_WITHIN)
+        .ping_interval(websocket::PING_EVERY)
+        .ping_timeout(websocket::PONG_WITHIN)
         .with_parser(parser)
 }
 
@@ -128,17 +178,18 @@ impl Mount {
     }
 }
 
-fn open(io: &SocketIo, namespace: &'static str, mount: Mount, stranger: Stranger) {
+fn open(io: &SocketIo, gate: &Gate) {
     let admit = {
+        let gate = gate.clone();
         move |socket: SocketRef, TryData(auth): TryData<Value>| {
-            let mount = mount.clone();
+            let gate = gate.clone();
             let auth = auth.map_err(|cause| cause.to_string());
-            async move { handshake::admit(mount, socket, auth, (namespace, stranger)).await }
+            async move { handshake::admit(gate, socket, auth).await }
         }
     };
     let begin = move |socket: SocketRef| {
         handshake::begin(&socket);
         async {}
     };
-    io.ns(namespace, begin.with(admit));
+    io.ns(gate.namespace, begin.with(admit));
 }

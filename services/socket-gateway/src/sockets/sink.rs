@@ -19,7 +19,7 @@ use serde_json::{Value, json, value::to_raw_value};
 use socketioxide::{SendError, SocketError, TransportType, extract::SocketRef};
 use tokio::time::sleep;
 
-use super::{Mount, inbox::Delivery, task::shown};
+use super::{Gate, Mount, inbox::Delivery, session::Session, task::shown};
 use crate::{
     backlog::Backlog,
     connections::{Connections, KillSwitch},
@@ -39,10 +39,19 @@ static FRAMES_OUT: LazyLock<metrics::Counter> =
 /// What a socket sends last on the library's way out. It never reaches the client.
 const MARKER: &str = "switchboard:crossing";
 
-/// The websocket's own queue, and the marker with which this socket came over to it.
+/// The websocket's own queue, and the marker with which this socket came over to it; empty if it
+/// never had another way.
 struct Direct {
     outbound: Arc<Outbound>,
     marker: Bytes,
+}
+
+/// What a socket belongs to.
+enum Owner {
+    /// The Socket.IO library.
+    Library(SocketRef),
+    /// One of our own sessions, and the number of its gate.
+    Session { session: Arc<Session>, gate: usize },
 }
 
 /// What waits until the client has heard that it is in.
@@ -55,14 +64,14 @@ struct Held {
 
 /// The way to one Socket.IO socket.
 pub(super) struct SocketSink {
-    socket: SocketRef,
+    owner: Owner,
     namespace: &'static str,
     connections: Arc<Connections>,
     direct: OnceLock<Direct>,
     /// The switch of the websocket that carries this socket, once one does.
     websocket: OnceLock<KillSwitch>,
-    /// What waits for the next poll, until then.
-    polled: Option<Arc<Backlog>>,
+    /// The Engine.IO session that polls and what waits for its next poll, until then.
+    polled: Option<(String, Arc<Backlog>)>,
     queue_bytes: usize,
     shutdown: Shutdown,
     held: Mutex<Option<Held>>,
@@ -110,7 +119,7 @@ impl SocketSink {
             // A lost transport makes official clients come back by themselves.
             CloseReason::SlowReader | CloseReason::Draining => self.cut(),
             CloseReason::SessionEnded => {
-                drop(self.socket.clone().disconnect());
+                self.send_out();
                 let Some(switch) = self.switch().cloned() else { return };
                 self.shutdown.spawn_until_stopped(async move {
                     sleep(GO).await;
@@ -123,13 +132,35 @@ impl SocketSink {
     /// Holds everything until [`Self::release`].
     pub(super) fn new(socket: SocketRef, namespace: &'static str, mount: &Mount) -> Self {
         let is_polling = socket.transport_type() == TransportType::Polling;
-        let polled = is_polling.then(|| mount.connections.polled(&socket.id.to_string()));
+        let sid = socket.id.to_string();
+        let polled = is_polling.then(|| {
+            let backlog = mount.connections.polled(&sid);
+            (sid, backlog)
+        });
+        let owner = Owner::Library(socket);
+        Self::held_for(owner, namespace, mount, (OnceLock::new(), polled))
+    }
+
+    /// The same, for a socket of one of our own sessions.
+    pub(super) fn on_session(session: &Arc<Session>, gate: usize) -> Self {
+        let websocket = OnceLock::from(session.switch().clone());
+        let Gate { namespace, mount, .. } = session.gate(gate);
+        let owner = Owner::Session { session: Arc::clone(session), gate };
+        Self::held_for(owner, namespace, mount, (websocket, None))
+    }
+
+    fn held_for(
+        owner: Owner,
+        namespace: &'static str,
+        mount: &Mount,
+        (websocket, polled): (OnceLock<KillSwitch>, Option<(String, Arc<Backlog>)>),
+    ) -> Self {
         Self {
-            socket,
+            owner,
             namespace,
             direct: OnceLock::new(),
             connections: Arc::clone(&mount.connections),
-            websocket: OnceLock::new(),
+            websocket,
             polled,
             queue_bytes: mount.ports.queue_bytes,
             shutdown: mount.shutdown.clone(),
@@ -164,11 +195,19 @@ impl SocketSink {
         }
     }
 
+    /// Sends the socket out of its namespace.
+    fn send_out(&self) {
+        match &self.owner {
+            Owner::Library(socket) => drop(socket.clone().disconnect()),
+            Owner::Session { session, gate } => session.send_out(*gate),
+        }
+    }
+
     /// Cuts the connection, or ends the session that polls. Official clients take a refusal or a
     /// `disconnect` as final; after this they come back by themselves.
     pub(super) fn cut(&self) {
-        if self.polled.is_some() {
-            self.connections.end(&self.socket.id.to_string());
+        if let Some((sid, _)) = &self.polled {
+            self.connections.end(sid);
         }
         if let Some(switch) = self.switch() {
             switch.kill();
@@ -178,7 +217,7 @@ impl SocketSink {
     /// The socket is gone: nothing waits any more.
     pub(super) fn gone(&self) {
         self.is_gone.store(true, Ordering::Relaxed);
-        self.polled.iter().for_each(|polled| polled.clear());
+        self.polled.iter().for_each(|(_, polled)| polled.clear());
     }
 
     /// Waits until everything has been written.
@@ -212,16 +251,19 @@ impl SocketSink {
             return self.push(direct, frame::ack(self.namespace, id, body.get()), false);
         }
         let bytes = frame::ack_len(self.namespace, id, body.get());
-        self.send(bytes, false, || ack.send(&*body));
+        self.send(bytes, false, || ack.map_or(Ok(()), |ack| ack.send(&*body)));
     }
 
     /// Comes over to the websocket's own queue, once there is one. Runs under the lock.
     fn cross(&self) -> Option<Direct> {
         let outbound = Arc::clone(self.switch()?.outbound()?);
+        let Owner::Library(socket) = &self.owner else {
+            return Some(Direct { outbound, marker: Bytes::new() });
+        };
         let number = self.connections.number();
         let marker = frame::event(self.namespace, MARKER, &number.to_string());
         outbound.cross(marker.clone());
-        let sent = self.socket.emit(MARKER, &number);
+        let sent = socket.emit(MARKER, &number);
         if sent.is_err() {
             outbound.forget(&marker);
         }
@@ -264,7 +306,9 @@ impl SocketSink {
 
     fn emit_by_library(&self, frame: &Frame) {
         let bytes = frame::event_len(self.namespace, frame.name, frame.body.get());
-        self.send(bytes, frame.fleeting, || self.socket.emit(frame.name, &*frame.body));
+        if let Owner::Library(socket) = &self.owner {
+            self.send(bytes, frame.fleeting, || socket.emit(frame.name, &*frame.body));
+        }
     }
 
     /// How many bytes may wait after a frame that must arrive, or that may be missed.
@@ -302,7 +346,8 @@ impl SocketSink {
 
     fn backlog(&self) -> &Backlog {
         static NOBODY: OnceLock<Backlog> = OnceLock::new();
-        let carried = self.switch().map(KillSwitch::backlog).or(self.polled.as_deref());
+        let carried = self.switch().map(KillSwitch::backlog);
+        let carried = carried.or(self.polled.as_ref().map(|(_, polled)| &**polled));
         carried.unwrap_or_else(|| NOBODY.get_or_init(Backlog::default))
     }
 
@@ -311,11 +356,12 @@ impl SocketSink {
         if let Some(known) = self.websocket.get() {
             return Some(known);
         }
-        if self.socket.transport_type() == TransportType::Polling {
+        let Owner::Library(socket) = &self.owner else { return None };
+        if socket.transport_type() == TransportType::Polling {
             return None;
         }
-        let upgraded = self.connections.of_upgraded(&self.socket.id.to_string());
-        let switch = upgraded.or_else(|| self.socket.req_parts().extensions.get().cloned())?;
+        let upgraded = self.connections.of_upgraded(&socket.id.to_string());
+        let switch = upgraded.or_else(|| socket.req_parts().extensions.get().cloned())?;
         Some(self.websocket.get_or_init(|| switch))
     }
 }
@@ -334,8 +380,9 @@ impl Held {
 
 impl Drop for SocketSink {
     fn drop(&mut self) {
-        if self.polled.take().is_some() {
-            self.connections.forget_polled(&self.socket.id.to_string());
+        if let Some((sid, backlog)) = self.polled.take() {
+            drop(backlog);
+            self.connections.forget_polled(&sid);
         }
     }
 }

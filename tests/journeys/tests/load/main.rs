@@ -1,6 +1,7 @@
 //! Many clients: some that stop reading, all that are sent away, all that come back at once.
 
 mod drain;
+mod joins;
 mod official;
 mod slow_readers;
 mod storm;
