@@ -9,7 +9,7 @@ use sqlx::MySqlConnection;
 use super::{
     Result, StoreError,
     hold::{Held, guest, hold},
-    insert::{New, store},
+    insert::{New, Standing, store},
     post::{DedupKey, Post, Stored},
     transaction::Transaction,
     users::username_taken,
@@ -29,9 +29,9 @@ impl Transaction for Batch<'_> {
         let keys: Vec<_> = self.0.iter().map(Post::dedup_key).collect();
         let held = hold(connection, self.0, &keys).await?;
         let verdicts = verdicts(self.0, &keys, &held);
-        let id_step = held.id_step;
+        let standing = Standing { id_step: held.id_step, is_raised: held.is_raised };
         let new = with_seqs(self.0, &keys, &verdicts, held);
-        let stored = store(connection, new, id_step).await?;
+        let stored = store(connection, new, standing).await?;
         Ok(answers(verdicts, stored))
     }
 
@@ -150,6 +150,7 @@ mod tests {
             taken: HashSet::new(),
             known: HashMap::new(),
             id_step: 1,
+            is_raised: false,
         };
         let verdicts = verdicts(&posts, &keys, &held);
         assert_eq!(verdicts[..3], [Verdict::New, Verdict::Same(0), Verdict::New]);

@@ -23,8 +23,9 @@ use super::{
 };
 use crate::publisher::{Publisher, topics};
 
-/// Commits in flight at once.
-const LANES: usize = 4;
+/// Commits in flight at once: while one waits for the disk, the database works on the other. What a
+/// commit costs by itself is that of ten posts, so that few large ones beat many small ones.
+const LANES: usize = 2;
 /// Runs that may wait in a lane; the next is refused.
 const QUEUE: usize = 2_048;
 /// Posts in one commit, give or take a run.

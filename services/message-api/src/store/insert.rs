@@ -22,20 +22,31 @@ pub(super) struct New<'a> {
     pub(super) message: Message,
 }
 
+/// What a commit has to know besides its rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// From one id to the next.
+    pub(super) id_step: u64,
+    /// Have the heads been raised?
+    pub(super) is_raised: bool,
+}
+
 /// Stores all that is new, commits, and answers the messages with their ids. Their conversations
-/// are held.
+/// are held. Where nothing is new, nothing may stay: a head was raised for a post that now is none.
 pub(super) async fn store(
     connection: &mut MySqlConnection,
     new: Vec<New<'_>>,
-    id_step: u64,
+    Standing { id_step, is_raised }: Standing,
 ) -> Result<Vec<Message>> {
     let mut script = Script::default();
     if new.is_empty() {
-        script.add("COMMIT");
+        script.add("ROLLBACK");
         script.run(connection).await?;
         return Ok(Vec::new());
     }
-    raise_heads(&mut script, &new);
+    if !is_raised {
+        raise_heads(&mut script, &new);
+    }
     let inserted = script.add(format_args!(
         "INSERT INTO messages (conversation_id, seq, author_id, author_name, text, media, \
          created_at, client_id, dedup_key, via) VALUES {}",

@@ -30,6 +30,7 @@ fn guard() {
         taken: HashSet::new(),
         known: HashMap::new(),
         id_step: 1,
+        is_raised: false,
     };
     let new = measure("commit: plan 100 posts", || {
         let keys: Vec<_> = posts.iter().map(Post::dedup_key).collect();
