@@ -1,11 +1,15 @@
 //! One durable commit for many posts: whatever queued up during the last commit is the next batch.
 //!
-//! There is no timer. A lone post goes at once; under load batches grow by themselves. A
-//! conversation always uses the same lane, so its posts are stored in the order in which they came.
-//! A run of posts of one conversation is never parted.
+//! There is no timer. A lone post goes at once; under load batches grow by themselves, the more so
+//! where a core is busy: there a lane lets those go first who bring it more. A conversation always
+//! uses the same lane, so its posts are stored in the order in which they came. A run of posts of one
+//! conversation is never parted.
+
+use std::time::Duration;
 
 use chat_core::{
-    Change, ChangeKind, ChatError, ConversationId, Event, Message, SocketKey, process::Shutdown,
+    Change, ChangeKind, ChatError, ConversationId, Event, Message, SocketKey,
+    process::{Shutdown, yield_core},
 };
 use tokio::{
     sync::{
@@ -33,6 +37,11 @@ const BATCH: usize = 256;
 /// Bytes of text in one commit: far below what a server takes in one packet.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// How often in a row a busy lane yields its core without a new post, before it commits.
+const YIELDS: usize = 8;
+/// For how long it does so at most.
+const YIELDING: Duration = Duration::from_millis(10);
+
 /// The way into the lanes. They end once shutdown has begun (or the last clone of this is gone)
 /// and all that had queued up is committed.
 #[derive(Clone, Debug)]
@@ -54,7 +63,7 @@ impl GroupCommit {
         let lane = |_| {
             let (sender, queue) = mpsc::channel(QUEUE);
             let (store, publisher, stop) = (store.clone(), publisher.clone(), tasks.clone());
-            let lane = Lane { store, publisher, stop, kept: Kept::default() };
+            let lane = Lane { store, publisher, stop, kept: Kept::default(), is_busy: false };
             tasks.spawn(lane.run(queue));
             sender
         };
@@ -93,6 +102,8 @@ struct Lane {
     publisher: Publisher,
     stop: Shutdown,
     kept: Kept,
+    /// Had the last commit more than one run?
+    is_busy: bool,
 }
 
 impl Lane {
@@ -104,6 +115,7 @@ impl Lane {
                 count = queue.recv_many(&mut taken, BATCH) => if count == 0 { return },
                 () = self.stop.begun(), if !queue.is_closed() => queue.close(),
             }
+            self.gather(&mut queue, &mut taken).await;
             // Nobody waits for these any more: they were told to try again.
             taken.retain(|queued| !queued.answers.is_closed());
             while !taken.is_empty() {
@@ -111,6 +123,25 @@ impl Lane {
                 self.commit(std::mem::replace(&mut taken, rest)).await;
             }
         }
+    }
+
+    /// Takes what comes while others have the core. What a commit costs by itself is best shared by
+    /// many, and on a busy core those who bring them get no time while small ones follow each other.
+    async fn gather(&mut self, queue: &mut mpsc::Receiver<Queued>, taken: &mut Vec<Queued>) {
+        let until = Instant::now() + YIELDING;
+        let most = if self.is_busy { YIELDS } else { 1 };
+        let mut left = most;
+        while left > 0 && taken.len() < BATCH && Instant::now() < until {
+            yield_core().await;
+            let before = taken.len();
+            while taken.len() < BATCH
+                && let Ok(queued) = queue.try_recv()
+            {
+                taken.push(queued);
+            }
+            left = if taken.len() > before { most } else { left - 1 };
+        }
+        self.is_busy = taken.len() > 1;
     }
 
     async fn commit(&mut self, queued: Vec<Queued>) {

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chat_core::process::Shutdown;
+use chat_core::process::{Shutdown, yield_core};
 use tokio::sync::Notify;
 
 use super::Outbound;
@@ -74,8 +74,7 @@ impl Flusher {
                 some.iter().for_each(Outbound::flush);
                 // On a busy core, others bring more meanwhile that goes out in the same writes.
                 // On an idle one it costs one call for all these writes.
-                std::thread::yield_now();
-                tokio::task::yield_now().await;
+                yield_core().await;
             }
             turn.clear();
         }
