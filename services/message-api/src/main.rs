@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use chat_core::process::{read_settings, start_logs};
 use message_api::{app, config::Config};
 
+/// glibc's caches are too small for what comes and goes with a commit, by the hundred.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = read_settings::<Config>().and_then(|config| {

@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use chat_core::process::{read_settings, start_logs};
 use socket_gateway::{app, config::Config};
 
+/// A quarter of the CPU under durable sends was glibc's, whose caches are too small for what comes
+/// and goes by the hundred. An idle connection takes 2 KiB more with this one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = read_settings::<Config>().and_then(|config| {

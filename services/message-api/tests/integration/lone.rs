@@ -1,11 +1,11 @@
 //! A post that is alone in its commit: what is refused or repeated takes no seq, and its locks are
 //! taken in everybody's order.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chat_core::{Chat, Code, ConversationId, Seq};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::support::{World, guest, new_message, refusal, seqs_to};
 
@@ -79,6 +79,9 @@ async fn a_post_that_waits_for_its_author_does_not_hold_the_conversation() {
     );
     let mut count = 0_i64;
     while count == 0 {
+        assert!(waiting.try_join_next().is_none(), "it did not wait for its author");
+        // What the table tells is not renewed while it is read more often than each 100 ms.
+        sleep(Duration::from_millis(150)).await;
         let asked = sqlx::query_scalar(AssertSqlSafe(waits.clone())).fetch_one(&mut other);
         count = asked.await.expect("counts");
     }

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::HashMap;
 
+use chat_core::process::yield_core;
 use futures_util::stream;
 use prost::Message as _;
 use switchboard_proto::v1::{self, post_outcome::Outcome};
@@ -171,6 +172,8 @@ impl Task {
                 }
                 // It goes unless the one before is still on its way out.
                 Ok(place) = batches.reserve(), if !self.next.is_empty() && !is_full => {
+                    // Whoever is ready to post does so first, and shares the message.
+                    yield_core().await;
                     let posts = self.batch(&mut number);
                     if !posts.is_empty() {
                         place.send(v1::PostMessagesRequest { posts });
