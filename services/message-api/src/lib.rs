@@ -11,6 +11,7 @@
 //! | [`store`] | hop 6: SQL, group commit, migrations |
 //! | [`publisher`] | hop 7: Redis PUBLISH after the commit |
 //! | [`sessions`], [`tokens`], [`passwords`] | who is who |
+//! | `refusals` | what of a run is refused before the rest is asked for |
 //! | [`media`] | uploads: their kind, their bytes, whose they are |
 //! | [`admin`] | health, readiness, metrics |
 
@@ -23,6 +24,7 @@ pub mod http;
 pub mod media;
 pub mod passwords;
 pub mod publisher;
+mod refusals;
 pub mod sessions;
 pub mod store;
 pub mod tokens;

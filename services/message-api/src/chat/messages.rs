@@ -14,6 +14,7 @@ use chat_core::{
 use super::{Rules, no_such_conversation, peers};
 use crate::{
     media,
+    refusals::Refusals,
     store::{group_commit::Post, no_such_message},
 };
 
@@ -30,10 +31,10 @@ impl Rules {
             return Ok(Vec::new());
         };
         let kind = self.permit(caller, Verb::Post, conversation).await?;
-        let (mut posts, mut refusals) = (Vec::with_capacity(run.len()), Vec::new());
-        for (place, message) in run.into_iter().enumerate() {
-            match self.check_media(caller, &message.media).await {
-                Ok(()) => posts.push(Post {
+        let mut posts = Vec::with_capacity(run.len());
+        for message in run {
+            posts.push(match self.check_media(caller, &message.media).await {
+                Ok(()) => Ok(Post {
                     conversation,
                     peers: peers(&kind),
                     author: caller.clone(),
@@ -44,16 +45,13 @@ impl Rules {
                 }),
                 // It may be tried again, and what comes after it must not be there by then.
                 Err(refusal) if refusal.code().is_transient() => return Err(refusal),
-                Err(refusal) => refusals.push((place, refusal)),
-            }
+                Err(refusal) => Err(refusal),
+            });
         }
+        let (posts, refusals) = Refusals::part(posts.into_iter());
         let stored = self.group_commit.post(posts, origin).await?;
-        let mut answers: Vec<_> =
-            stored.into_iter().map(|answer| answer.map(|stored| stored.message)).collect();
-        for (place, refusal) in refusals {
-            answers.insert(place, Err(refusal));
-        }
-        Ok(answers)
+        let messages = stored.into_iter().map(|answer| answer.map(|stored| stored.message));
+        Ok(refusals.among(messages.collect()))
     }
 
     /// Everything attached is something that its author has uploaded.

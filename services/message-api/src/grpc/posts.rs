@@ -18,6 +18,7 @@ use switchboard_proto::v1::{self, post_outcome::Outcome};
 use tonic::{Status, Streaming};
 
 use super::{UnderWay, parse, refused};
+use crate::refusals::Refusals;
 
 /// Runs of one stream that are under way before more are read: what a full lane of the group
 /// commit takes.
@@ -70,18 +71,9 @@ async fn ask(
     }
     let caller = parse::caller(first.caller.clone())?;
     let origin = first.origin.map(Into::into);
-    let (mut messages, mut refusals) = (Vec::with_capacity(run.len()), Vec::new());
-    for (place, request) in run.into_iter().enumerate() {
-        match parse::new_message(request, limits) {
-            Ok(message) => messages.push(message),
-            Err(refusal) => refusals.push((place, refusal)),
-        }
-    }
-    let mut answers = chat.post_run(&caller, messages, origin).await;
-    for (place, refusal) in refusals {
-        answers.insert(place, Err(refusal));
-    }
-    Ok(answers)
+    let messages = run.into_iter().map(|request| parse::new_message(request, limits));
+    let (messages, refusals) = Refusals::part(messages);
+    Ok(refusals.among(chat.post_run(&caller, messages, origin).await))
 }
 
 /// The answers to a stream of posts. It ends once the caller has no more of them or shutdown has

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use chat_core::{ChatError, Code, Message, MessageId, clock};
+use chat_core::{ChatError, Code, ConversationId, Message, MessageId, Seq, clock};
 use sqlx::MySqlConnection;
 
 use super::{
     Result, StoreError,
     hold::{Held, guest, hold},
-    insert::{New, Standing, store},
+    insert::{New, store},
     post::{DedupKey, Post, Stored},
     transaction::Transaction,
     users::username_taken,
@@ -29,9 +29,8 @@ impl Transaction for Batch<'_> {
         let keys: Vec<_> = self.0.iter().map(Post::dedup_key).collect();
         let held = hold(connection, self.0, &keys).await?;
         let verdicts = verdicts(self.0, &keys, &held);
-        let standing = Standing { id_step: held.id_step, is_raised: held.is_raised };
-        let new = with_seqs(self.0, &keys, &verdicts, held);
-        let stored = store(connection, new, standing).await?;
+        let new = with_seqs(self.0, &keys, &verdicts, held.heads);
+        let stored = store(connection, new, held.id_step, held.is_raised).await?;
         Ok(answers(verdicts, stored))
     }
 
@@ -85,9 +84,9 @@ fn with_seqs<'a>(
     posts: &'a [Post],
     keys: &[Option<DedupKey>],
     verdicts: &[Verdict],
-    held: Held,
+    mut heads: HashMap<ConversationId, Seq>,
 ) -> Vec<New<'a>> {
-    let (now, mut heads) = (clock::now(), held.heads);
+    let now = clock::now();
     let place = |((post, key), verdict): ((&'a Post, &Option<DedupKey>), &Verdict)| {
         let head = heads.get_mut(&post.conversation).filter(|_| *verdict == Verdict::New)?;
         *head = head.next();
@@ -133,9 +132,9 @@ mod guard;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashSet;
 
-    use chat_core::{ConversationId, Seq, UserId};
+    use chat_core::UserId;
 
     use super::*;
     use crate::store::post::tests::{post, user};
@@ -155,7 +154,7 @@ mod tests {
         let verdicts = verdicts(&posts, &keys, &held);
         assert_eq!(verdicts[..3], [Verdict::New, Verdict::Same(0), Verdict::New]);
         assert!(matches!(&verdicts[3], Verdict::Refused(e) if e.code() == Code::Unauthorised));
-        let new = with_seqs(&posts, &keys, &verdicts, held);
+        let new = with_seqs(&posts, &keys, &verdicts, held.heads);
         assert_eq!(new.iter().map(|new| new.message.seq.0).collect::<Vec<_>>(), [8, 9]);
         let answers = answers(verdicts, new.into_iter().map(|new| new.message).collect());
         let is_new = answers[..3].iter().map(|a| a.as_ref().map(|stored| stored.is_new));

@@ -22,21 +22,14 @@ pub(super) struct New<'a> {
     pub(super) message: Message,
 }
 
-/// What a commit has to know besides its rows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
-    /// From one id to the next.
-    pub(super) id_step: u64,
-    /// Have the heads been raised?
-    pub(super) is_raised: bool,
-}
-
 /// Stores all that is new, commits, and answers the messages with their ids. Their conversations
-/// are held. Where nothing is new, nothing may stay: a head was raised for a post that now is none.
+/// are held; `id_step` and `is_raised` are what [`Held`](super::hold::Held) says. Where nothing is
+/// new, nothing may stay: a head was raised for a post that now is none.
 pub(super) async fn store(
     connection: &mut MySqlConnection,
     new: Vec<New<'_>>,
-    Standing { id_step, is_raised }: Standing,
+    id_step: u64,
+    is_raised: bool,
 ) -> Result<Vec<Message>> {
     let mut script = Script::default();
     if new.is_empty() {

@@ -2,8 +2,9 @@
 //! made again after it was lost. From chat_client/mod.rs; next proto/.
 //!
 //! What is ready together goes in one message: whatever came while the last one was on its way out.
-//! There is no timer, so a lone post goes at once. A run of posts is never parted. What is known of a post when its stream breaks
-//! depends on how far it came: one that was not handed over was surely never begun.
+//! There is no timer, so a lone post goes at once. A run of posts is never parted. What is known of a
+//! post when its stream breaks depends on how far it came: one that was not handed over was surely
+//! never begun.
 
 #[cfg(test)]
 mod tests;

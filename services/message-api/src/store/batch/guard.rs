@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ::guard::measure;
-use chat_core::{Change, ChangeKind, ConversationId, Event, Seq};
+use chat_core::{Change, ChangeKind, Event};
 use prost::Message as _;
 use switchboard_proto::v1;
 use time::OffsetDateTime;
@@ -35,7 +35,7 @@ fn guard() {
     let new = measure("commit: plan 100 posts", || {
         let keys: Vec<_> = posts.iter().map(Post::dedup_key).collect();
         let verdicts = verdicts(&posts, &keys, &held);
-        with_seqs(&posts, &keys, &verdicts, held)
+        with_seqs(&posts, &keys, &verdicts, held.heads)
     });
     assert_eq!(new.len() as u64, POSTS);
     let rows = measure("commit: write 100 rows", || List(&new).to_string());
