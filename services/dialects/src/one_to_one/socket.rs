@@ -104,8 +104,9 @@ struct OneToOneSocket {
 #[async_trait]
 impl Conversing for OneToOneSocket {
     async fn handle(&mut self, event: &str, payload: Value) -> Result<Value> {
-        // In `chatHistory`, `user` is whom they want to talk with.
-        if event != "chatHistory" {
+        // In `chatHistory`, `user` is whom they want to talk with; a `chatMessage` is looked at as a
+        // line.
+        if !matches!(event, "chatHistory" | "chatMessage") {
             self.is_own(&payload)?;
         }
         match event {
