@@ -25,6 +25,8 @@ async fn two_in_a_room(arena: &Arena) -> Result<(Chatter, Chatter, String)> {
     let room = room["_id"].as_str().context("a room has an id")?.to_owned();
     alice.joins(&room).await?;
     bob.joins(&room).await?;
+    // Now Redis knows of Bob too, whatever becomes of his gateway.
+    alice.hears("user joined room", |joined| joined["user"] == bob.name).await?;
     Ok((alice, bob, room))
 }
 

@@ -273,11 +273,14 @@ async fn a_gateway_that_dies_while_it_clears_another_leaves_no_ghost() -> Result
         socket.joins(&party.room).await?;
         sockets.push(socket);
     }
+    // An acknowledged join may still be on its way to Redis: one that dies with its gateway there
+    // was never told, so it is never taken back.
+    let there = |p: &Person<'_>| in_room(&party.alice, &p.name) == [true];
+    within(SOON, "the crowd is there", || crowd.iter().all(there)).await?;
     arena.stack.gateway(2).kill().await?;
-    let one_gone = || crowd.iter().any(|p| in_room(&party.alice, &p.name) == [true, false]);
-    within(LEASE_PROMISE, "the first is gone", one_gone).await?;
-    arena.stack.gateway(3).kill().await?;
     let gone = |p: &Person<'_>| in_room(&party.alice, &p.name) == [true, false];
+    within(LEASE_PROMISE, "the first is gone", || crowd.iter().any(gone)).await?;
+    arena.stack.gateway(3).kill().await?;
     within(SOON, "the crowd is gone", || crowd.iter().all(gone)).await?;
     let both = [true, false];
     party.alice_knows(LEASE_PROMISE, "Bob and Carol are gone", &both, &both).await?;
