@@ -84,7 +84,7 @@ impl Backing {
     /// Starts the private ones; returns once they serve and the database exists.
     pub(crate) async fn start(&self) -> Result<()> {
         try_join_all(self.parts().map(Part::start)).await?;
-        redis::unite(&self.redis_nodes, &self.redis).await?;
+        redis::unite(&self.redis_nodes).await?;
         self.create_database().await
     }
 

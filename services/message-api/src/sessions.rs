@@ -159,8 +159,10 @@ impl Sessions {
     /// Can Redis be reached? Of a cluster, every master that holds sessions.
     pub async fn ping(&self) -> Result<(), String> {
         let pings = self.lines.iter().map(async |line| {
-            let pong = redis::cmd("PING").query_async::<()>(&mut line.clone()).await;
-            pong.map_err(|cause| match self.redis.is_cluster() {
+            // A question about a key: a node without its cluster answers PING.
+            let ask = Cmd::exists(line.lane().key("session:"));
+            let answer = ask.query_async::<()>(&mut line.clone()).await;
+            answer.map_err(|cause| match self.redis.is_cluster() {
                 true => format!("{}: {cause}", self.redis.whereabouts(line.lane())),
                 false => cause.to_string(),
             })

@@ -10,10 +10,10 @@ use std::{
 };
 
 use redis::{
-    Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+    Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{Lane, Redis, nodes::Node};
 
@@ -25,6 +25,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// How long connecting and answering may take together on a line that is not steady.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long to wait before a cluster is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
@@ -105,36 +108,53 @@ impl Line {
         Ok((manager, number))
     }
 
-    /// Asks. Unless the line is steady, a connection that failed or was late is used no more.
+    /// Asks. Unless the line is steady, a connection that failed or was late is used no more; what
+    /// broke at the first try has another, and what a cluster refuses for the moment is asked
+    /// again, of whoever holds the lane by then.
     async fn ask<T, F: Future<Output = RedisResult<T>>>(
         &self,
-        ask: impl FnOnce(ConnectionManager) -> F,
+        ask: impl Fn(ConnectionManager) -> F,
     ) -> RedisResult<T> {
         if self.is_steady {
             return ask(self.now()?.0).await;
         }
-        let (manager, number) = self.now()?;
-        let late = || RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
-        let answer = timeout(PATIENCE, ask(manager)).await.unwrap_or_else(|_| Err(late()));
-        if let Err(cause) = &answer {
+        let until = Instant::now() + PATIENCE;
+        let mut is_second_try = false;
+        loop {
+            let (manager, number) = self.now()?;
+            let late = || RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
+            let answer = timeout_at(until, ask(manager)).await.unwrap_or_else(|_| Err(late()));
+            let Err(cause) = answer else { return answer };
             self.redis.doubt();
+            if is_for_the_moment(&cause) && Instant::now() + PAUSE < until {
+                sleep(PAUSE).await;
+                continue;
+            }
             let mut held = self.held();
             if !matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
                 && held.as_ref().is_some_and(|held| held.number == number)
             {
                 *held = None;
             }
+            if !cause.is_connection_dropped() || std::mem::replace(&mut is_second_try, true) {
+                return Err(cause);
+            }
         }
-        answer
     }
+}
+
+/// Did a cluster refuse it, undone, because somebody else holds the slot, or soon will?
+fn is_for_the_moment(cause: &RedisError) -> bool {
+    use ServerErrorKind::{Ask, ClusterDown, MasterDown, Moved, TryAgain};
+    let kind = cause.kind();
+    matches!(kind, ErrorKind::Server(Ask | ClusterDown | MasterDown | Moved | TryAgain))
 }
 
 impl ConnectionLike for Line {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        let ask = async move |mut now: ConnectionManager| {
+        Box::pin(self.ask(move |mut now| async move {
             now.req_packed_command(command).await?.extract_error()
-        };
-        Box::pin(self.ask(ask))
+        }))
     }
 
     fn req_packed_commands<'a>(
@@ -143,16 +163,17 @@ impl ConnectionLike for Line {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let ask = async move |mut now: ConnectionManager| {
-            now.req_packed_commands(pipeline, offset, count).await
-        };
-        Box::pin(async move {
-            let answers = self.ask(ask).await?;
-            if answers.iter().any(|answer| matches!(answer, Value::ServerError(_))) {
-                self.redis.doubt();
+        Box::pin(self.ask(move |mut now| async move {
+            let answers = now.req_packed_commands(pipeline, offset, count).await?;
+            // One slot, so who refuses the first refuses all, but for the moment when it moves.
+            match answers.first() {
+                Some(Value::ServerError(refusal)) => {
+                    let refusal = RedisError::from(refusal.clone());
+                    if is_for_the_moment(&refusal) { Err(refusal) } else { Ok(answers) }
+                }
+                _ => Ok(answers),
             }
-            Ok(answers)
-        })
+        }))
     }
 
     fn get_db(&self) -> i64 {
