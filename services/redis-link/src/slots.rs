@@ -4,7 +4,7 @@
 //! elsewhere, cut off or told of another owner only has to say so, and try again.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Owned {
 pub struct SlotMap {
     owned: RwLock<Vec<Owned>>,
     doubt: Notify,
+    /// Who told us last.
+    teller: Mutex<Option<Arc<Node>>>,
 }
 
 impl SlotMap {
@@ -74,12 +76,17 @@ impl SlotMap {
         }
     }
 
-    /// Asks those who owned slots last, then the seeds, until one knows.
+    fn teller(&self) -> MutexGuard<'_, Option<Arc<Node>>> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks who told us last, then those who owned slots last, then the seeds, until one knows.
     async fn ask(&self, seeds: &Nodes) -> Result<Vec<Owned>, String> {
-        let mut nodes: Vec<Arc<Node>> = {
+        let mut nodes: Vec<Arc<Node>> = self.teller().take().into_iter().collect();
+        {
             let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
-            owned.iter().map(|range| Arc::clone(&range.owner)).collect()
-        };
+            nodes.extend(owned.iter().map(|range| Arc::clone(&range.owner)));
+        }
         nodes.extend_from_slice(seeds.all());
         let mut asked: Vec<Arc<Node>> = Vec::new();
         let mut cause = String::new();
@@ -89,7 +96,10 @@ impl SlotMap {
             }
             match node.ask(redis::cmd("CLUSTER").arg("SLOTS")).await {
                 Ok(answer) => match parse(&answer, seeds, &node) {
-                    map if !map.is_empty() => return Ok(map),
+                    map if !map.is_empty() => {
+                        *self.teller() = Some(node);
+                        return Ok(map);
+                    }
                     _ => cause = format!("{} knows of no slots", node.name()),
                 },
                 Err(e) => cause = format!("{}: {e}", node.name()),
