@@ -122,7 +122,7 @@ impl Drop for Program {
 pub(crate) type ShowToken = fn(Request<()>) -> Result<Request<()>, Status>;
 pub(crate) type Client = ChatServiceClient<InterceptedService<Channel, ShowToken>>;
 
-fn show_token(mut request: Request<()>) -> Result<Request<()>, Status> {
+pub(crate) fn show_token(mut request: Request<()>) -> Result<Request<()>, Status> {
     let value = format!("Bearer {SERVICE_TOKEN}").parse::<MetadataValue<_>>().expect("ASCII");
     request.metadata_mut().insert(AUTHORIZATION, value);
     Ok(request)

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status, transport::Channel};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
-    process::{Client, Program, SERVICE_TOKEN, command, post, register},
+    process::{Client, Program, SERVICE_TOKEN, command, post, register, show_token},
     support::World,
 };
 
@@ -295,6 +295,50 @@ async fn every_verb_says_why_and_which_field() {
             => "INVALID_PAYLOAD" Some("conversation_ids");
         post_message v1::PostMessageRequest { text: "x".repeat(2 << 20), ..Default::default() }
             => "PAYLOAD_TOO_LARGE" None;
+    }
+}
+
+macro_rules! reflected {
+    ($version:ident, $channel:expr) => {{
+        use tonic_reflection::pb::$version::{
+            ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+            server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        };
+        let ask = |request| ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(request),
+        };
+        let all = MessageRequest::ListServices(String::new());
+        let refused = ServerReflectionClient::new($channel)
+            .server_reflection_info(futures_util::stream::iter([ask(all.clone())]))
+            .await
+            .expect_err("no token");
+        assert_eq!(reason(&refused.get_error_details()), SERVICE_TOKEN_REFUSED);
+        let asked = [all, MessageRequest::FileContainingSymbol("google.rpc.ErrorInfo".into())];
+        let mut answers = ServerReflectionClient::with_interceptor($channel, show_token)
+            .server_reflection_info(futures_util::stream::iter(asked.map(ask)))
+            .await
+            .expect("a stream")
+            .into_inner();
+        let mut next = async || {
+            let answer = answers.message().await.expect("no error").expect("an answer");
+            answer.message_response.expect("a response")
+        };
+        let MessageResponse::ListServicesResponse(list) = next().await else { panic!("a list") };
+        assert!(matches!(next().await, MessageResponse::FileDescriptorResponse(_)));
+        list.service.into_iter().map(|service| service.name).collect::<Vec<_>>()
+    }};
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reflection_is_for_services_only_in_both_of_its_versions() {
+    let world = World::empty();
+    let program = Program::start(&world);
+    let newer = reflected!(v1, program.channel());
+    let older = reflected!(v1alpha, program.channel());
+    for list in [newer, older] {
+        assert!(list.contains(&"switchboard.v1.ChatService".to_owned()), "{list:?}");
+        assert!(list.contains(&"grpc.health.v1.Health".to_owned()), "{list:?}");
     }
 }
 

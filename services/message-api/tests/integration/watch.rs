@@ -51,7 +51,9 @@ async fn hears(
     count: usize,
 ) -> (Vec<v1::Change>, String) {
     let (mut changes, mut cursor) = (Vec::new(), String::new());
+    let until = Instant::now() + PATIENCE;
     while changes.len() < count {
+        assert!(Instant::now() < until, "only {} came of {count}", changes.len());
         let message = next(stream).await;
         changes.extend(message.changes);
         cursor = message.cursor;
@@ -261,8 +263,10 @@ async fn a_change_that_is_committed_after_later_ones_is_told_also_to_who_comes_b
     next(&mut back).await;
 
     connection.execute("COMMIT").await.expect("commits");
+    let until = Instant::now() + PATIENCE / 2;
     for stream in [&mut now, &mut back] {
         loop {
+            assert!(Instant::now() < until, "it was missed");
             let message = next(stream).await;
             let mut changes = message.changes.iter();
             if changes.any(|change| change.conversation == late) {
