@@ -4,11 +4,11 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chat_core::{
     Limits,
-    process::{LogSettings, Secret, ServiceToken, read_certificates, read_key},
+    process::{LogSettings, ServiceToken, read_certificates, read_key},
 };
 use clap::Parser;
 use redis_link::{Redis, RedisSettings};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 /// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
