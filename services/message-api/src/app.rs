@@ -17,13 +17,15 @@ use crate::{
     admin::{self, Health, Phase},
     chat::Rules,
     config::{Config, Environment, Settings},
-    grpc, http,
+    grpc::{self, ServiceTokens},
+    http,
     media::Library,
     passwords::Passwords,
     publisher::Publisher,
     sessions::Sessions,
     store::{Store, StoreError, database, group_commit::GroupCommit, migrate::migrate},
     tokens::Tokens,
+    watch::Watches,
 };
 
 /// How long MySQL may be away at the start.
@@ -107,13 +109,18 @@ async fn start(
 ) -> Result<(Serving, Serving)> {
     let rules = rules(config, settings, health, stages).await?;
     let library = Library::new(rules.store.clone(), settings.media.clone());
+    let watches = Watches::start(rules.store.clone(), config.watches_max, &stages.servers);
     let chat: Arc<dyn Chat> = Arc::new(rules);
     let limits = config.limits();
     let tasks = &stages.servers;
     let listener = bind("GRPC_ADDR", config.grpc_addr).await?;
-    let service = grpc::Service { chat: Arc::clone(&chat), limits, stop: tasks.clone() };
-    let token = grpc::ServiceToken::new(&settings.service_token);
-    let grpc = tasks.spawn(grpc::serve(listener, service, token, health.clone(), tasks.clone()));
+    let (gateways, others) = (settings.service_token.as_ref(), settings.service_tokens.as_ref());
+    let tokens = ServiceTokens::new(gateways, others).map_err(anyhow::Error::msg)?;
+    tokens.follow(gateways, others, tasks);
+    let service =
+        grpc::Service { chat: Arc::clone(&chat), limits, tokens, watches, stop: tasks.clone() };
+    let tls = settings.grpc_tls.clone();
+    let grpc = tasks.spawn(grpc::serve(listener, service, tls, health.clone(), tasks.clone()));
     let legs = dialects::rest::router(RestState {
         chat,
         media: Arc::new(library),

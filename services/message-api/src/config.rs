@@ -7,14 +7,18 @@ use std::{
 use chat_core::{
     Limits, Password,
     chat::HISTORY_MAX,
-    process::{LogSettings, Secret},
+    process::{LogSettings, Secret, ServiceToken, read_certificates, read_key},
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use redis_link::{Redis, RedisSettings};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-use crate::{media::Place, store::database};
+use crate::{grpc::TokensFile, media::Place, store::database};
+
+/// How long a caller may take to show its certificate.
+const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// message-api: users, sessions, conversations and messages, over REST and gRPC.
 #[derive(Clone, Debug, Parser)]
@@ -56,13 +60,36 @@ pub struct Config {
     #[arg(long, env = "JWT_SECRET_FILE")]
     pub jwt_secret_file: Option<PathBuf>,
 
-    /// What gateways must show; at least 16 bytes, the same for all services
+    /// What gateways must show; at least 16 characters, the same for all gateways
     #[arg(long, env = "SERVICE_TOKEN", hide_env_values = true)]
     pub service_token: Option<SecretString>,
 
-    /// A file that holds SERVICE_TOKEN
+    /// A file that holds SERVICE_TOKEN, read again when it changes; while the token is rotated, two
+    /// lines: the new one first
     #[arg(long, env = "SERVICE_TOKEN_FILE")]
     pub service_token_file: Option<PathBuf>,
+
+    /// A file with the tokens of other services, `name token` a line, read again when it changes;
+    /// a name may have several lines, # begins a comment
+    #[arg(long, env = "SERVICE_TOKENS_FILE")]
+    pub service_tokens_file: Option<PathBuf>,
+
+    /// A PEM file with gRPC's certificate and those between it and its CA; with it gRPC is served
+    /// over TLS only
+    #[arg(long, env = "GRPC_TLS_CERT_FILE")]
+    pub grpc_tls_cert_file: Option<PathBuf>,
+
+    /// A PEM file with the key of GRPC_TLS_CERT_FILE
+    #[arg(long, env = "GRPC_TLS_KEY_FILE")]
+    pub grpc_tls_key_file: Option<PathBuf>,
+
+    /// A PEM file with the CA of the certificates that callers must show then
+    #[arg(long, env = "GRPC_TLS_CLIENT_CA_FILE")]
+    pub grpc_tls_client_ca_file: Option<PathBuf>,
+
+    /// Most streams of WatchEvents that one service may have open to one replica
+    #[arg(long, env = "WATCHES_MAX", default_value_t = 16, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub watches_max: u32,
 
     /// In production session cookies are sent over HTTPS only
     #[arg(long, env = "ENVIRONMENT", value_enum, default_value_t = Environment::Production)]
@@ -137,7 +164,11 @@ pub struct Settings {
     /// From JWT_SECRET.
     pub jwt_secret: SecretString,
     /// From SERVICE_TOKEN.
-    pub service_token: SecretString,
+    pub service_token: Option<ServiceToken>,
+    /// From SERVICE_TOKENS_FILE.
+    pub service_tokens: Option<TokensFile>,
+    /// From GRPC_TLS_….
+    pub grpc_tls: Option<ServerTlsConfig>,
     /// From MEDIA_URL.
     pub media: Place,
 }
@@ -147,7 +178,6 @@ impl Config {
     pub fn settings(&self) -> Result<Settings, String> {
         let database_url =
             secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
-        let token = (self.service_token.as_ref(), self.service_token_file.as_ref());
         Ok(Settings {
             database: database::options(database_url.expose_secret())
                 .map_err(|e| format!("DATABASE_URL: {e}"))?,
@@ -158,9 +188,48 @@ impl Config {
                 self.jwt_secret_file.as_ref(),
                 32,
             )?,
-            service_token: secret("SERVICE_TOKEN", token.0, token.1, 16)?,
+            service_token: self.service_token()?,
+            service_tokens: self
+                .service_tokens_file
+                .as_deref()
+                .map(TokensFile::read)
+                .transpose()?,
+            grpc_tls: self.grpc_tls()?,
             media: Place::open(&self.media_url()?).map_err(|e| format!("MEDIA_URL: {e}"))?,
         })
+    }
+
+    /// None where only SERVICE_TOKENS_FILE says who may call.
+    fn service_token(&self) -> Result<Option<ServiceToken>, String> {
+        let (value, file) = (self.service_token.as_ref(), self.service_token_file.as_ref());
+        if value.is_none() && file.is_none() && self.service_tokens_file.is_some() {
+            return Ok(None);
+        }
+        ServiceToken::read(value, file).map(Some)
+    }
+
+    fn grpc_tls(&self) -> Result<Option<ServerTlsConfig>, String> {
+        let (cert, key) = match (&self.grpc_tls_cert_file, &self.grpc_tls_key_file) {
+            (Some(cert), Some(key)) => (cert, key),
+            (None, None) if self.grpc_tls_client_ca_file.is_none() => return Ok(None),
+            (None, _) => return Err("GRPC_TLS_CERT_FILE must be set too".into()),
+            (Some(_), None) => return Err("GRPC_TLS_KEY_FILE must be set too".into()),
+        };
+        let cert = read_certificates("GRPC_TLS_CERT_FILE", cert)?;
+        let key = read_key("GRPC_TLS_KEY_FILE", key)?;
+        let identity = Identity::from_pem(cert, key);
+        let mut tls = ServerTlsConfig::new().identity(identity).timeout(TLS_HANDSHAKE);
+        if let Some(path) = &self.grpc_tls_client_ca_file {
+            let ca = read_certificates("GRPC_TLS_CLIENT_CA_FILE", path)?;
+            tls = tls.client_ca_root(Certificate::from_pem(ca));
+        }
+        // Do they fit together?
+        Server::builder().tls_config(tls.clone()).map_err(|e| {
+            let cause =
+                std::error::Error::source(&e).map_or_else(String::new, |e| format!(": {e}"));
+            format!("GRPC_TLS_KEY_FILE and GRPC_TLS_CERT_FILE can't be used{cause}")
+        })?;
+        Ok(Some(tls))
     }
 
     /// How long texts and passwords may be.
@@ -253,6 +322,11 @@ mod tests {
             ("--redis-prefix=", "REDIS_PREFIX"),
             ("--jwt-secret=short", "JWT_SECRET"),
             ("--service-token=short", "SERVICE_TOKEN"),
+            ("--service-tokens-file=/nonexistent", "SERVICE_TOKENS_FILE"),
+            ("--grpc-tls-cert-file=/nonexistent", "GRPC_TLS_KEY_FILE"),
+            ("--grpc-tls-key-file=/nonexistent", "GRPC_TLS_CERT_FILE"),
+            ("--grpc-tls-client-ca-file=/nonexistent", "GRPC_TLS_CERT_FILE"),
+            ("--watches-max=0", "WATCHES_MAX"),
             ("--http-addr=nowhere", "HTTP_ADDR"),
             ("--guests=perhaps", "GUESTS"),
             ("--lobby-max=1001", "LOBBY_MAX"),

@@ -124,6 +124,7 @@ fn ports(
     let chat: Arc<dyn Chat> = Arc::new(ChatClient::new(
         &config.message_api_grpc_url,
         &settings.service_token,
+        settings.message_api_tls.clone(),
         config.calls_max,
         background,
     )?);

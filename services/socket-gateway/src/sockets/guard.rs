@@ -6,7 +6,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use ::guard::measure;
 use async_trait::async_trait;
 use axum::{Router, middleware};
-use chat_core::{Limits, Result, Sink, process::Shutdown};
+use chat_core::{
+    Limits, Result, Sink,
+    process::{ServiceToken, Shutdown},
+};
 use dialects::{
     chatto::wire::Say,
     socket::{Client, Conversing, Leg, Ports, SocketKeys},
@@ -102,7 +105,8 @@ impl Peer {
 /// Ports behind which are neither Redis nor message-api.
 fn ports(tasks: &Shutdown) -> Ports {
     let nowhere = ["http://127.0.0.1:1".to_owned()];
-    let chat = Arc::new(ChatClient::new(&nowhere, &"x".repeat(16).into(), 64, tasks).unwrap());
+    let chat =
+        Arc::new(ChatClient::new(&nowhere, &ServiceToken::fixed("x"), None, 64, tasks).unwrap());
     let redis = Redis::single("redis://127.0.0.1", "guard").unwrap();
     let probe = Arc::new(Probe::new(&redis.lanes()[0], 1));
     let subscriber = Arc::new(Subscriber::new(&redis, &[probe]));
