@@ -32,6 +32,7 @@ pub(crate) fn apis(
             .clone()
             .env("DATABASE_URL", database)
             .env("REDIS_URL", redis)
+            .envs(&backing.redis_env)
             .env("HTTP_ADDR", at.http.to_string())
             .env("GRPC_ADDR", at.grpc.to_string())
             .env("ADMIN_ADDR", at.admin.to_string())
@@ -56,6 +57,7 @@ pub(crate) fn gateways(
         let launch = service
             .clone()
             .env("REDIS_URL", redis)
+            .envs(&backing.redis_env)
             .env("MESSAGE_API_GRPC_URL", apis.join(","))
             .env("HTTP_ADDR", at.http.to_string())
             .env("ADMIN_ADDR", at.admin.to_string())

@@ -10,7 +10,6 @@ use chat_core::{
 };
 use dialects::rest::RestState;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use secrecy::ExposeSecret;
 use sqlx::mysql::MySqlConnectOptions;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 
@@ -146,11 +145,12 @@ async fn rules(
     let pool = database::pool(settings.database.clone(), config.database_connections);
     database::check_durability(&pool).await.context("asking MySQL how durable it is")?;
     let store = Store::new(pool);
-    let url = settings.redis_url.expose_secret();
-    let sessions = Sessions::new(url, config.redis_prefix.clone(), config.session_ttl())
-        .map_err(|e| anyhow::anyhow!("REDIS_URL: {e}"))?;
-    let publisher =
-        Publisher::start(settings.redis.clone(), config.redis_prefix.clone(), &stages.publishing)?;
+    let redis = &settings.redis;
+    redis.check().await.map_err(anyhow::Error::msg)?;
+    // Until the last event is published.
+    stages.publishing.spawn_until_stopped(redis.clone().keep_map());
+    let sessions = Sessions::new(redis, config.session_ttl());
+    let publisher = Publisher::start(redis, &stages.publishing);
     stages.servers.spawn_until_stopped(health.clone().watch(store.clone(), sessions.clone()));
     Ok(Rules {
         group_commit: GroupCommit::start(&store, &publisher, &stages.commits),

@@ -10,7 +10,7 @@ use chat_core::{
     process::{LogSettings, Secret, ServiceToken},
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
-use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
+use redis_link::{Redis, RedisSettings};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
 use tonic::transport::ServerTlsConfig;
@@ -37,17 +37,9 @@ pub struct Config {
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = value_parser!(u32).range(6..=1_000))]
     pub database_connections: u32,
 
-    /// Redis: `redis://:password@host:6379`
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: Option<SecretString>,
-
-    /// A file that holds REDIS_URL
-    #[arg(long, env = "REDIS_URL_FILE")]
-    pub redis_url_file: Option<PathBuf>,
-
-    /// What all keys and channels in Redis begin with; the same for all services
-    #[arg(long, env = "REDIS_PREFIX", default_value = "switchboard")]
-    pub redis_prefix: String,
+    /// Redis
+    #[command(flatten)]
+    pub redis: RedisSettings,
 
     /// Where REST is served
     #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:3100")]
@@ -168,10 +160,8 @@ pub enum Environment {
 pub struct Settings {
     /// From DATABASE_URL.
     pub database: MySqlConnectOptions,
-    /// From REDIS_URL.
-    pub redis_url: SecretString,
-    /// From REDIS_URL.
-    pub redis: redis::Client,
+    /// From REDIS_URL and its like; not yet connected.
+    pub redis: Redis,
     /// From JWT_SECRET.
     pub jwt_secret: SecretString,
     /// From SERVICE_TOKEN.
@@ -189,17 +179,10 @@ impl Config {
     pub fn settings(&self) -> Result<Settings, String> {
         let database_url =
             secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
-        let redis_url =
-            secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref(), 1)?;
-        if self.redis_prefix.is_empty() || self.redis_prefix.contains(char::is_whitespace) {
-            return Err("REDIS_PREFIX must be a word".into());
-        }
         Ok(Settings {
             database: database::options(database_url.expose_secret())
                 .map_err(|e| format!("DATABASE_URL: {e}"))?,
-            redis: redis_client(redis_url.expose_secret())
-                .map_err(|e| format!("REDIS_URL: {e}"))?,
-            redis_url,
+            redis: self.redis.check()?,
             jwt_secret: secret(
                 "JWT_SECRET",
                 self.jwt_secret.as_ref(),
@@ -271,16 +254,6 @@ impl Config {
         let cores = || available_parallelism().map_or(1, usize::from);
         self.hash_parallel.map_or_else(cores, |n| n as usize)
     }
-}
-
-/// How long Redis' machine may leave what we wrote unacknowledged.
-const UNTAKEN_MAX: Duration = Duration::from_secs(5);
-
-/// Batches go out at once, whatever their size. A lost route ends the connection, else publishing
-/// would wait for the kernel to give up: a quarter of an hour.
-fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
-    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
-    redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 
 fn secret(

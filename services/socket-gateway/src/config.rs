@@ -4,17 +4,14 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chat_core::{
     Limits,
-    process::{LogSettings, Secret, ServiceToken},
+    process::{LogSettings, ServiceToken},
 };
 use clap::Parser;
-use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
-use secrecy::{ExposeSecret, SecretString};
+use redis_link::{Redis, RedisSettings};
+use secrecy::SecretString;
 use tonic::transport::ClientTlsConfig;
 
 use crate::chat_client::TlsFiles;
-
-/// How long Redis' machine may leave what we wrote unacknowledged.
-const UNTAKEN_MAX: Duration = Duration::from_secs(5);
 
 /// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
 /// have connections for.
@@ -39,17 +36,9 @@ pub struct Config {
     )]
     pub message_api_grpc_url: Vec<String>,
 
-    /// Redis, for pub/sub and presence
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: Option<SecretString>,
-
-    /// File that holds REDIS_URL
-    #[arg(long, env = "REDIS_URL_FILE")]
-    pub redis_url_file: Option<PathBuf>,
-
-    /// First part of every Redis key and channel; the same for all services of one deployment
-    #[arg(long, env = "REDIS_PREFIX", default_value = "switchboard")]
-    pub redis_prefix: String,
+    /// Redis
+    #[command(flatten)]
+    pub redis: RedisSettings,
 
     /// What this service shows message-api, at least 16 characters
     #[arg(long, env = "SERVICE_TOKEN", hide_env_values = true)]
@@ -134,8 +123,8 @@ pub struct Config {
 pub struct Settings {
     /// As given.
     pub config: Config,
-    /// The Redis URL, parsed.
-    pub redis: redis::Client,
+    /// Redis, not yet connected.
+    pub redis: Redis,
     /// The service token.
     pub service_token: ServiceToken,
     /// What it takes to speak TLS with message-api; none over http://.
@@ -153,16 +142,9 @@ pub struct Settings {
 impl Config {
     /// Checks what clap can't. The error is one sentence that names the setting.
     pub fn check(self) -> Result<Settings, String> {
-        let redis_url = Secret {
-            name: "REDIS_URL",
-            value: self.redis_url.as_ref(),
-            file: self.redis_url_file.as_ref(),
-        }
-        .read()?;
         let token = (self.service_token.as_ref(), self.service_token_file.as_ref());
         Ok(Settings {
-            redis: redis_client(redis_url.expose_secret())
-                .map_err(|e| format!("REDIS_URL: {e}"))?,
+            redis: self.redis.check()?,
             service_token: ServiceToken::read(token.0, token.1)?,
             message_api_tls: TlsFiles {
                 ca: self.message_api_ca_file.as_deref(),
@@ -190,13 +172,6 @@ fn queue_bytes(given: &str) -> Result<usize, String> {
 fn bounded(given: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
     let number = given.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| format!("must be between {} and {}", range.start(), range.end()))
-}
-
-/// Batches go out at once, whatever their size. A lost route ends the connection, else it would
-/// wait for the kernel to give up: a quarter of an hour.
-fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
-    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
-    redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 
 #[cfg(test)]
