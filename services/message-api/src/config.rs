@@ -7,18 +7,19 @@ use std::{
 use chat_core::{
     Limits, Password,
     chat::HISTORY_MAX,
-    process::{LogSettings, Secret, ServiceToken, read_certificates, read_key},
+    process::{LogSettings, Secret, ServiceToken},
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use redis_link::{Redis, RedisSettings};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::ServerTlsConfig;
 
-use crate::{grpc::TokensFile, media::Place, store::database};
-
-/// How long a caller may take to show its certificate.
-const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+use crate::{
+    grpc::{self, TokensFile},
+    media::Place,
+    store::database,
+};
 
 /// message-api: users, sessions, conversations and messages, over REST and gRPC.
 #[derive(Clone, Debug, Parser)]
@@ -194,7 +195,11 @@ impl Config {
                 .as_deref()
                 .map(TokensFile::read)
                 .transpose()?,
-            grpc_tls: self.grpc_tls()?,
+            grpc_tls: grpc::tls(
+                self.grpc_tls_cert_file.as_deref(),
+                self.grpc_tls_key_file.as_deref(),
+                self.grpc_tls_client_ca_file.as_deref(),
+            )?,
             media: Place::open(&self.media_url()?).map_err(|e| format!("MEDIA_URL: {e}"))?,
         })
     }
@@ -206,30 +211,6 @@ impl Config {
             return Ok(None);
         }
         ServiceToken::read(value, file).map(Some)
-    }
-
-    fn grpc_tls(&self) -> Result<Option<ServerTlsConfig>, String> {
-        let (cert, key) = match (&self.grpc_tls_cert_file, &self.grpc_tls_key_file) {
-            (Some(cert), Some(key)) => (cert, key),
-            (None, None) if self.grpc_tls_client_ca_file.is_none() => return Ok(None),
-            (None, _) => return Err("GRPC_TLS_CERT_FILE must be set too".into()),
-            (Some(_), None) => return Err("GRPC_TLS_KEY_FILE must be set too".into()),
-        };
-        let cert = read_certificates("GRPC_TLS_CERT_FILE", cert)?;
-        let key = read_key("GRPC_TLS_KEY_FILE", key)?;
-        let identity = Identity::from_pem(cert, key);
-        let mut tls = ServerTlsConfig::new().identity(identity).timeout(TLS_HANDSHAKE);
-        if let Some(path) = &self.grpc_tls_client_ca_file {
-            let ca = read_certificates("GRPC_TLS_CLIENT_CA_FILE", path)?;
-            tls = tls.client_ca_root(Certificate::from_pem(ca));
-        }
-        // Do they fit together?
-        Server::builder().tls_config(tls.clone()).map_err(|e| {
-            let cause =
-                std::error::Error::source(&e).map_or_else(String::new, |e| format!(": {e}"));
-            format!("GRPC_TLS_KEY_FILE and GRPC_TLS_CERT_FILE can't be used{cause}")
-        })?;
-        Ok(Some(tls))
     }
 
     /// How long texts and passwords may be.

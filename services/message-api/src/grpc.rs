@@ -7,6 +7,7 @@ mod gate;
 mod parse;
 mod posts;
 mod server;
+mod tls;
 mod tokens;
 mod watch;
 
@@ -25,6 +26,7 @@ use crate::watch::Watches;
 
 pub use self::{
     server::serve,
+    tls::tls,
     tokens::{ServiceName, ServiceTokens, TokensFile},
 };
 

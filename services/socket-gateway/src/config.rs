@@ -4,12 +4,14 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chat_core::{
     Limits,
-    process::{LogSettings, ServiceToken, read_certificates, read_key},
+    process::{LogSettings, ServiceToken},
 };
 use clap::Parser;
 use redis_link::{Redis, RedisSettings};
 use secrecy::SecretString;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::ClientTlsConfig;
+
+use crate::chat_client::TlsFiles;
 
 /// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
 /// have connections for.
@@ -144,50 +146,18 @@ impl Config {
         Ok(Settings {
             redis: self.redis.check()?,
             service_token: ServiceToken::read(token.0, token.1)?,
-            message_api_tls: self.message_api_tls()?,
+            message_api_tls: TlsFiles {
+                ca: self.message_api_ca_file.as_deref(),
+                cert: self.message_api_cert_file.as_deref(),
+                key: self.message_api_key_file.as_deref(),
+            }
+            .read(&self.message_api_grpc_url)?,
             limits: Limits { text_max: self.text_max as usize, ..Limits::default() },
             write_deadline: Duration::from_secs(self.write_deadline),
             drain_delay: Duration::from_secs(self.drain_delay),
             shutdown_grace: Duration::from_secs(self.shutdown_grace),
             config: self,
         })
-    }
-
-    fn message_api_tls(&self) -> Result<Option<ClientTlsConfig>, String> {
-        let (ca, cert) = (&self.message_api_ca_file, &self.message_api_cert_file);
-        let is_tls = |url: &String| url.trim().starts_with("https://");
-        let key = &self.message_api_key_file;
-        if !self.message_api_grpc_url.iter().any(is_tls) {
-            return match ca.as_ref().or(cert.as_ref()).or(key.as_ref()) {
-                None => Ok(None),
-                Some(_) => Err("MESSAGE_API_GRPC_URL must begin with https:// where \
-                                MESSAGE_API_CA_FILE, MESSAGE_API_CERT_FILE or MESSAGE_API_KEY_FILE \
-                                is set"
-                    .into()),
-            };
-        }
-        if !self.message_api_grpc_url.iter().all(is_tls) {
-            return Err("MESSAGE_API_GRPC_URL has both http:// and https://".into());
-        }
-        let ca = ca.as_ref().ok_or("MESSAGE_API_CA_FILE must be set for https://")?;
-        let ca = Certificate::from_pem(read_certificates("MESSAGE_API_CA_FILE", ca)?);
-        let tls = ClientTlsConfig::new().ca_certificate(ca);
-        let tls = match (cert, key) {
-            (None, None) => tls,
-            (Some(cert), Some(key)) => tls.identity(Identity::from_pem(
-                read_certificates("MESSAGE_API_CERT_FILE", cert)?,
-                read_key("MESSAGE_API_KEY_FILE", key)?,
-            )),
-            (None, Some(_)) => return Err("MESSAGE_API_CERT_FILE must be set too".into()),
-            (Some(_), None) => return Err("MESSAGE_API_KEY_FILE must be set too".into()),
-        };
-        // Do they fit together?
-        Endpoint::from_static("https://localhost").tls_config(tls.clone()).map_err(|e| {
-            let cause =
-                std::error::Error::source(&e).map_or_else(String::new, |e| format!(": {e}"));
-            format!("MESSAGE_API_KEY_FILE and MESSAGE_API_CERT_FILE can't be used{cause}")
-        })?;
-        Ok(Some(tls))
     }
 }
 

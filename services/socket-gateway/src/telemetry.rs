@@ -37,7 +37,7 @@ const COUNTERS: [(&str, &str); 20] = [
 ];
 
 /// Gauges.
-const GAUGES: [(&str, &str); 9] = [
+const GAUGES: [(&str, &str); 10] = [
     ("switchboard_bus_probe_age_seconds", "How long no probe was heard."),
     ("switchboard_connections", "Open connections."),
     ("switchboard_waiting_bytes", "Bytes that wait for slow readers."),
@@ -47,6 +47,7 @@ const GAUGES: [(&str, &str); 9] = [
     ("switchboard_presence_moves_waiting", "Moves that Redis has not heard yet."),
     ("switchboard_calls_waiting", "Calls that wait for message-api's next turn."),
     ("switchboard_message_api_replicas_serving", "Replicas of message-api that answer."),
+    ("switchboard_service_token_stale", "1 if SERVICE_TOKEN_FILE says what can't be taken."),
 ];
 
 /// Begins to count, and keeps the counts small whether or not anybody asks for them.

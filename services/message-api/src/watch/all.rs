@@ -19,7 +19,7 @@ const ENTRIES: u32 = 1_000;
 /// So many ids below the newest may still come when a stream begins with now: more than all replicas
 /// have under way.
 const IN_FLIGHT: u64 = 2_048;
-/// Gaps of a log that are looked at together.
+/// Gaps of a log that are looked at one by one.
 const GAPS: usize = 200;
 /// With so many gaps no new entries are read until some are filled or given up.
 const GAPS_MAX: usize = 50_000;
@@ -118,13 +118,10 @@ impl All {
                 0..GAPS_MAX => store.entries_after(log, seen.top(), ENTRIES).await?,
                 _ => Vec::new(),
             };
-            let mut filled = Vec::new();
-            for gaps in seen.missing().chunks(GAPS) {
-                filled.extend(store.entries_in(log, gaps).await?);
-            }
+            let mut filled = store.entries_in(log, &seen.missing(GAPS)).await?;
+            filled.retain(|entry| seen.fill(entry.id));
             let now = Instant::now();
             new.iter().for_each(|entry| seen.rise(entry.id, now));
-            filled.iter().for_each(|entry| seen.fill(entry.id));
             found.extend(filled);
             found.extend(new);
         }

@@ -49,15 +49,19 @@ impl Seen {
         self.top = self.top.max(id);
     }
 
-    /// One that was missing.
-    pub(super) fn fill(&mut self, id: u64) {
-        let Some(at) = self.gaps.iter().position(|gap| gap.ids.contains(&id)) else { return };
-        let Some(Gap { ids, noticed }) = self.gaps.remove(at) else { return };
+    /// Was this one missing? From now on it is not.
+    pub(super) fn fill(&mut self, id: u64) -> bool {
+        let at = self.gaps.partition_point(|gap| *gap.ids.end() < id);
+        if self.gaps.get(at).is_none_or(|gap| !gap.ids.contains(&id)) {
+            return false;
+        }
+        let Some(Gap { ids, noticed }) = self.gaps.remove(at) else { return false };
         for rest in [id + 1..=*ids.end(), *ids.start()..=id - 1] {
             if !rest.is_empty() {
                 self.gaps.insert(at, Gap { ids: rest, noticed });
             }
         }
+        true
     }
 
     /// Gives up what has been missing for too long.
@@ -67,9 +71,15 @@ impl Seen {
         }
     }
 
-    /// What is missing.
-    pub(super) fn missing(&self) -> Vec<RangeInclusive<u64>> {
-        self.gaps.iter().map(|gap| gap.ids.clone()).collect()
+    /// Where to look for what is missing: there only; or, in more than so many pieces, from the first
+    /// to the last. Where every third id is some other server's, all is pieces.
+    pub(super) fn missing(&self, most: usize) -> Vec<RangeInclusive<u64>> {
+        match (self.gaps.front(), self.gaps.back()) {
+            (Some(first), Some(last)) if self.gaps.len() > most => {
+                vec![*first.ids.start()..=*last.ids.end()]
+            }
+            _ => self.gaps.iter().map(|gap| gap.ids.clone()).collect(),
+        }
     }
 
     /// In how many pieces.
@@ -90,16 +100,16 @@ mod tests {
             seen.rise(id, began);
         }
         assert_eq!((seen.top(), seen.settled(), seen.gaps()), (17, 11, 2));
-        seen.fill(13);
-        assert_eq!(seen.missing(), [12..=12, 14..=14, 16..=16]);
-        seen.fill(12);
+        assert!(seen.fill(13));
+        assert_eq!(seen.missing(3), [12..=12, 14..=14, 16..=16]);
+        assert_eq!(seen.missing(2), [12..=16]);
+        assert!(seen.fill(12));
         assert_eq!(seen.settled(), 13);
-        seen.fill(99);
+        assert!(!seen.fill(15) && !seen.fill(12) && !seen.fill(99));
         seen.rise(20, began + MISSING);
         seen.give_up(began + MISSING);
-        assert_eq!((seen.settled(), seen.missing()), (17, vec![18..=19]));
-        seen.fill(19);
-        seen.fill(18);
+        assert_eq!((seen.settled(), seen.missing(9)), (17, vec![18..=19]));
+        assert!(seen.fill(19) && seen.fill(18));
         assert_eq!((seen.settled(), seen.gaps()), (20, 0));
     }
 }

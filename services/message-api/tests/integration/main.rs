@@ -12,6 +12,7 @@ mod migrations;
 mod outages;
 mod process;
 mod reads;
+mod refusals;
 mod services;
 mod streams;
 mod support;

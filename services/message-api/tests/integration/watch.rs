@@ -124,7 +124,7 @@ async fn watch_and_cut(
         };
         // In this stream each conversation goes on by one.
         let mut places = BTreeMap::<String, u64>::new();
-        let until_cut = rand::rng().random_range(2..30);
+        let until_cut = rand::rng().random_range(2..10);
         for _ in 0..until_cut {
             let Ok(Some(message)) = stream.message().await else { break };
             let mut book = book.lock().expect("a lock");
@@ -219,7 +219,7 @@ async fn nothing_is_missed_while_many_write_over_two_replicas_and_one_is_killed(
     }
     let some = some.lock().expect("a lock");
     assert_eq!(some.seqs.len(), chosen.len(), "only what was chosen");
-    assert!(all.lock().expect("a lock").cuts > 3);
+    assert!(all.lock().expect("a lock").cuts > 0, "it went on from cursors");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

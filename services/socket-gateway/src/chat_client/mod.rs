@@ -12,6 +12,7 @@ mod replicas;
 mod run;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token;
 mod turns;
 
@@ -36,6 +37,7 @@ use tonic::{
     transport::{Channel, ClientTlsConfig},
 };
 
+pub use self::tls::TlsFiles;
 pub(crate) use self::turns::for_socket;
 use self::{fate::Twice, replicas::Replicas, token::Token, turns::Lane};
 
