@@ -7,7 +7,7 @@ use std::{
 use chat_core::{
     Limits, Password,
     chat::HISTORY_MAX,
-    process::{LogSettings, Secret},
+    process::{HealthCheck, LogSettings, Secret},
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
@@ -121,9 +121,13 @@ pub struct Config {
     #[command(flatten)]
     pub log: LogSettings,
 
-    /// Bring the database up to date, then stop
+    /// Bring the database up to date, say so, and exit with 0; needs DATABASE_URL only
     #[arg(long)]
-    pub migrate_only: bool,
+    pub migrate: bool,
+
+    /// Asking instead of serving
+    #[command(flatten)]
+    pub health: HealthCheck,
 }
 
 /// Where it runs.
@@ -155,8 +159,6 @@ pub struct Settings {
 impl Config {
     /// Reads the secrets, parses the URLs. The error is one sentence that names the setting.
     pub fn settings(&self) -> Result<Settings, String> {
-        let database_url =
-            secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
         let redis_url =
             secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref(), 1)?;
         let token = (self.service_token.as_ref(), self.service_token_file.as_ref());
@@ -164,8 +166,7 @@ impl Config {
             return Err("REDIS_PREFIX must be a word".into());
         }
         Ok(Settings {
-            database: database::options(database_url.expose_secret())
-                .map_err(|e| format!("DATABASE_URL: {e}"))?,
+            database: self.database()?,
             redis: redis_client(redis_url.expose_secret())
                 .map_err(|e| format!("REDIS_URL: {e}"))?,
             redis_url,
@@ -178,6 +179,13 @@ impl Config {
             service_token: secret("SERVICE_TOKEN", token.0, token.1, 16)?,
             media: Place::open(&self.media_url()?).map_err(|e| format!("MEDIA_URL: {e}"))?,
         })
+    }
+
+    /// The database, from DATABASE_URL. The error is one sentence that names the setting.
+    pub fn database(&self) -> Result<MySqlConnectOptions, String> {
+        let url =
+            secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
+        database::options(url.expose_secret()).map_err(|e| format!("DATABASE_URL: {e}"))
     }
 
     /// How long texts and passwords may be.

@@ -11,23 +11,46 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = read_settings::<Config>().and_then(|config| {
-        let settings = config.settings()?;
-        start_logs(&config.log)?;
-        Ok((config, settings))
-    });
-    let (config, settings) = match settings {
-        Ok(settings) => settings,
-        Err(sentence) => {
-            eprintln!("message-api: {sentence}");
-            return ExitCode::from(2);
+    match read_settings::<Config>() {
+        Ok(config) => match config.health.outcome(config.admin_addr) {
+            Some(outcome) => outcome,
+            None if config.migrate => migrate(&config).await,
+            None => serve(&config).await,
+        },
+        Err(sentence) => refused(&sentence),
+    }
+}
+
+async fn serve(config: &Config) -> ExitCode {
+    let settings = config.settings().and_then(|all| start_logs(&config.log).map(|()| all));
+    match settings {
+        Ok(settings) => ended(app::run(config, &settings).await),
+        Err(sentence) => refused(&sentence),
+    }
+}
+
+async fn migrate(config: &Config) -> ExitCode {
+    let database = config.database().and_then(|all| start_logs(&config.log).map(|()| all));
+    match database {
+        Ok(database) => {
+            let outcome = app::migrate_only(&database).await;
+            ended(outcome.map(|()| println!("message-api: the database is up to date")))
         }
-    };
-    match app::run(&config, &settings).await {
+        Err(sentence) => refused(&sentence),
+    }
+}
+
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("message-api: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn refused(sentence: &str) -> ExitCode {
+    eprintln!("message-api: {sentence}");
+    ExitCode::from(2)
 }

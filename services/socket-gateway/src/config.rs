@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chat_core::{
     Limits,
-    process::{LogSettings, Secret},
+    process::{HealthCheck, LogSettings, Secret},
 };
 use clap::Parser;
 use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
@@ -111,6 +111,10 @@ pub struct Config {
     /// Logs
     #[command(flatten)]
     pub logs: LogSettings,
+
+    /// Asking instead of serving
+    #[command(flatten)]
+    pub health: HealthCheck,
 }
 
 /// The settings once checked.

@@ -1,7 +1,8 @@
-//! What every service's `main` needs: settings, logs, shutdown, retries that back off.
+//! What every service's `main` needs: settings, logs, health, shutdown, retries that back off.
 
 mod backoff;
 mod command_line;
+mod health;
 mod logs;
 mod secret;
 mod shutdown;
@@ -9,6 +10,7 @@ mod yield_core;
 
 pub use backoff::Backoff;
 pub use command_line::read_settings;
+pub use health::HealthCheck;
 pub use logs::{LogFormat, LogSettings, start_logs};
 pub use secret::Secret;
 pub use shutdown::Shutdown;
