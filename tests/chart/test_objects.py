@@ -1,0 +1,290 @@
+"""The rendered objects: what the API takes, and what one says about another."""
+
+import helm_python as helm
+import kubernetes_validate
+import pytest
+from support import (
+    CHART,
+    VALUE_SETS,
+    Cluster,
+    env,
+    name_of,
+    of_kind,
+    pods,
+    rendered,
+    render,
+    services,
+    values,
+)
+
+# Kinds that the Kubernetes API has no schema for: the fields without which they do nothing.
+CUSTOM = {
+    "ServiceMonitor": ("monitoring.coreos.com/v1", ["selector", "endpoints"]),
+    "PrometheusRule": ("monitoring.coreos.com/v1", ["groups"]),
+    "HTTPRoute": ("gateway.networking.k8s.io/v1", ["parentRefs", "rules"]),
+}
+# The chart's kubeVersion, and the newest.
+VERSIONS = ["1.30", "1.37"]
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_helm_finds_nothing_to_warn_of(name):
+    report = helm.lint(CHART, values(name), strict=True)
+    assert report["errors"] == []
+    assert [m for m in report["messages"] if m["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_kubernetes_api_takes_every_object(found, version):
+    for one in found:
+        if one["kind"] in CUSTOM:
+            api, fields = CUSTOM[one["kind"]]
+            assert one["apiVersion"] == api
+            assert all(one["spec"].get(field) for field in fields), name_of(one)
+        else:
+            kubernetes_validate.validate(one, version, strict=True)
+
+
+def test_the_validation_notices_what_does_not_belong():
+    broken = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"port": 1}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, VERSIONS[0], strict=True)
+
+
+def test_no_two_objects_share_a_name(found):
+    names = [name_of(one) for one in found]
+    assert len(names) == len(set(names))
+
+
+def matches(selector, labels):
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def selected(found, selector):
+    return [(name, spec) for name, meta, spec in pods(found) if matches(selector, meta["labels"])]
+
+
+def test_every_selector_finds_the_pods_that_it_is_for(found):
+    for one in of_kind(found, "Deployment", "StatefulSet"):
+        selector = one["spec"]["selector"]["matchLabels"]
+        assert [name for name, _ in selected(found, selector)] == [name_of(one)]
+        spread = one["spec"]["template"]["spec"].get("topologySpreadConstraints", [])
+        assert all(s["labelSelector"]["matchLabels"] == selector for s in spread)
+    for one in of_kind(found, "PodDisruptionBudget"):
+        assert len(selected(found, one["spec"]["selector"]["matchLabels"])) == 1
+    for one in of_kind(found, "NetworkPolicy"):
+        others = [
+            peer["podSelector"]["matchLabels"]
+            for rule in one["spec"].get("ingress", []) + one["spec"]["egress"]
+            for peer in rule.get("from", []) + rule.get("to", [])
+            if "app.kubernetes.io/component" in peer.get("podSelector", {}).get("matchLabels", {})
+        ]
+        absent = {"migrate"} - {c for o in of_kind(found, "Job") for c in ["migrate"]}
+        for selector in [one["spec"]["podSelector"]["matchLabels"], *others]:
+            component = selector["app.kubernetes.io/component"]
+            assert selected(found, selector) or component in absent, (name_of(one), component)
+
+
+def port_names(spec):
+    return {port["name"]: port["containerPort"] for c in spec["containers"] for port in c["ports"]}
+
+
+def test_every_port_that_is_named_is_a_containers(found):
+    for one in of_kind(found, "Service"):
+        [(_, spec)] = selected(found, one["spec"]["selector"])
+        for port in one["spec"]["ports"]:
+            number = port_names(spec)[port["targetPort"]]
+            # Nothing translates the ports of a headless Service.
+            assert one["spec"].get("clusterIP") != "None" or number == port["port"]
+    for one in of_kind(found, "NetworkPolicy"):
+        targets = selected(found, one["spec"]["podSelector"]["matchLabels"])
+        for rule in one["spec"].get("ingress", []):
+            assert all(port["port"] in port_names(spec) for port in rule["ports"] for _, spec in targets)
+    for name, _, spec in pods(found):
+        for container in spec["containers"]:
+            for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+                probe = container.get(kind)
+                if probe:
+                    asked = probe.get("httpGet") or probe["tcpSocket"]
+                    assert asked["port"] in port_names(spec), (name, kind)
+
+
+def test_the_programs_listen_on_the_ports_that_are_declared(found):
+    for _, _, spec, container in services(found):
+        ports = port_names(spec)
+        told = {key: value for key, value in env(container).items() if key.endswith("_ADDR")}
+        assert {key: int(value.rsplit(":", 1)[1]) for key, value in told.items()} == {
+            f"{name.upper()}_ADDR": number for name, number in ports.items()
+        }
+
+
+def test_liveness_does_not_ask_what_readiness_asks(found):
+    for _, _, _, container in services(found):
+        paths = {
+            kind: container[f"{kind}Probe"]["httpGet"]["path"]
+            for kind in ("startup", "readiness", "liveness")
+        }
+        assert paths == {"startup": "/healthz", "readiness": "/readyz", "liveness": "/healthz"}
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_grace_fits_the_drain(name):
+    with helm.Chart.load(CHART) as chart:
+        merged = chart.merge_values(values(name))
+    for component, _, spec, container in services(rendered(name)):
+        settings = merged["gateway" if component == "gateway" else "messageApi"]["settings"]
+        sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        told = env(container)
+        needed = sleep + int(told["DRAIN_DELAY"]) + int(told["SHUTDOWN_GRACE"])
+        assert sleep + int(told["DRAIN_DELAY"]) == settings["DRAIN_DELAY"]
+        assert spec["terminationGracePeriodSeconds"] >= needed + 5
+
+
+def test_what_scales_exists_and_is_slow_to_shrink(found):
+    deployments = {o["metadata"]["name"]: o for o in of_kind(found, "Deployment")}
+    scaled = of_kind(found, "HorizontalPodAutoscaler")
+    for one in scaled:
+        target = deployments[one["spec"]["scaleTargetRef"]["name"]]
+        assert "replicas" not in target["spec"], "the autoscaler's number would be undone"
+        container = target["spec"]["template"]["spec"]["containers"][0]
+        assert container["resources"]["requests"]["cpu"]
+        down = one["spec"]["behavior"]["scaleDown"]
+        assert down["stabilizationWindowSeconds"] >= 300
+    for name, one in deployments.items():
+        has_scaler = any(o["spec"]["scaleTargetRef"]["name"] == name for o in scaled)
+        assert has_scaler != ("replicas" in one["spec"])
+
+
+def test_the_gateways_ask_the_headless_service_of_message_api(found):
+    [container] = [c for component, _, _, c in services(found) if component == "gateway"]
+    scheme, host = env(container)["MESSAGE_API_GRPC_URL"].split("://")
+    name, namespace, _ = host.split(".")
+    assert namespace == "chat"
+    [service] = [o for o in of_kind(found, "Service") if o["metadata"]["name"] == name]
+    assert service["spec"]["clusterIP"] == "None"
+    assert int(host.rsplit(":", 1)[1]) in [port["port"] for port in service["spec"]["ports"]]
+    assert (scheme == "https") == ("MESSAGE_API_CA_FILE" in env(container))
+
+
+def test_requests_go_where_haproxy_cfg_sends_them(found):
+    backends = {}
+    for one in of_kind(found, "Ingress"):
+        for path in one["spec"]["rules"][0]["http"]["paths"]:
+            assert path["pathType"] == "Prefix"
+            backends[path["path"]] = path["backend"]["service"]["name"]
+    for one in of_kind(found, "HTTPRoute"):
+        for rule in one["spec"]["rules"]:
+            for match in rule["matches"]:
+                backends[match["path"]["value"]] = rule["backendRefs"][0]["name"]
+    known = {o["metadata"]["name"] for o in of_kind(found, "Service")}
+    assert set(backends.values()) <= known
+    if backends:
+        component = {path: name.rsplit("-", 1)[-1] for path, name in backends.items()}
+        assert component == {"/socket.io": "gateway", "/ws": "gateway", "/": "api"}
+
+
+def secret_keys(found):
+    """Each file and variable that a pod takes from a Secret: pod, Secret, key."""
+    for name, _, spec in pods(found):
+        for volume in spec.get("volumes", []):
+            for source in volume.get("projected", {}).get("sources", []):
+                for item in source["secret"]["items"]:
+                    yield name, source["secret"]["name"], item["key"]
+            if "secret" in volume:
+                yield name, volume["secret"]["secretName"], None
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_every_secret_that_is_mounted_is_made_or_named_by_a_value(name):
+    made = {o["metadata"]["name"]: o["data"] for o in of_kind(rendered(name), "Secret")}
+    theirs = str(values(name))
+    for pod, secret, key in secret_keys(rendered(name)):
+        if secret in made:
+            assert key is None or key in made[secret], (pod, secret, key)
+        else:
+            assert f"'{secret}'" in theirs, (pod, secret)
+
+
+def test_every_file_that_a_setting_names_is_mounted(found):
+    for _, _, spec, container in services(found):
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        for name, path in env(container).items():
+            if name.endswith("_FILE"):
+                folder, file = path.rsplit("/", 1)
+                volume = volumes[mounts[folder]]
+                sources = volume.get("projected", {}).get("sources") or [volume]
+                files = [i["path"] for s in sources for i in s["secret"].get("items", [])]
+                assert file in files or (not files and file in ("tls.crt", "tls.key", "ca.crt")), name
+
+
+def test_every_pod_meets_the_restricted_standard(found):
+    for name, _, spec in pods(found):
+        assert not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")), name
+        pod = spec["securityContext"]
+        assert pod["runAsNonRoot"] is True and pod["runAsUser"] > 0, name
+        assert pod["seccompProfile"]["type"] == "RuntimeDefault", name
+        assert spec["automountServiceAccountToken"] is False, name
+        allowed = {"projected", "secret", "emptyDir", "persistentVolumeClaim", "configMap"}
+        assert all(set(volume) - {"name"} <= allowed for volume in spec.get("volumes", [])), name
+        for container in spec["containers"] + spec.get("initContainers", []):
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False, name
+            assert context["capabilities"] == {"drop": ["ALL"]}, name
+            assert context["readOnlyRootFilesystem"] is True, name
+            assert not any("hostPort" in port for port in container.get("ports", [])), name
+            assert container["resources"]["requests"], name
+
+
+def test_the_migration_comes_before_new_pods_and_needs_nothing_of_the_release():
+    job = lambda name: of_kind(rendered(name), "Job")[0]  # noqa: E731
+    when = lambda name: job(name)["metadata"]["annotations"]["helm.sh/hook"]  # noqa: E731
+    assert when("minimal") == when("production") == "pre-install,pre-upgrade"
+    assert when("try-out") == "post-install,pre-upgrade", "its database comes with the release"
+    hooks = [
+        o for o in of_kind(rendered("minimal"), "Secret")
+        if o["metadata"].get("annotations", {}).get("helm.sh/hook") == when("minimal")
+    ]
+    mounted = {secret for pod, secret, _ in secret_keys(rendered("minimal")) if pod.startswith("Job")}
+    assert mounted == {o["metadata"]["name"] for o in hooks}
+    assert "serviceAccountName" not in job("minimal")["spec"]["template"]["spec"]
+
+
+SECRETS = ["minimal", "try-out", "cluster-tls"]
+
+
+def secret_data(found):
+    return {name_of(o): o["data"] for o in of_kind(found, "Secret")}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_an_upgrade_changes_no_secret(name):
+    """`lookup` really asks: an API on this machine that has what the installation made."""
+    with Cluster() as cluster:
+        installed = cluster.render(values(name), is_install=True)
+        cluster.apply(installed)
+        upgraded = cluster.render(values(name), is_upgrade=True, is_install=False, revision=2)
+    assert secret_data(upgraded) == secret_data(installed)
+    assert secret_data(render(values(name))) != secret_data(installed), "else nothing was generated"
+
+
+def test_a_secret_that_was_rotated_by_hand_stays_so():
+    with Cluster() as cluster:
+        cluster.apply(cluster.render(values("minimal")))
+        cluster.secrets["demo-switchboard"]["data"]["SERVICE_TOKEN"] = "bmV3IHRva2VuCm9sZCB0b2tlbg=="
+        upgraded = secret_data(cluster.render(values("minimal"), is_upgrade=True))
+    assert upgraded["Secret/demo-switchboard"]["SERVICE_TOKEN"] == "bmV3IHRva2VuCm9sZCB0b2tlbg=="
+
+
+def test_generated_secrets_agree_with_each_other():
+    from base64 import b64decode
+
+    data = secret_data(rendered("try-out"))
+    text = lambda secret, key: b64decode(data[f"Secret/demo-switchboard{secret}"][key]).decode()  # noqa: E731
+    password = text("-mysql", "MYSQL_PASSWORD")
+    assert f"switchboard:{password}@demo-switchboard-mysql.chat" in text("-stores", "DATABASE_URL")
+    assert text("-migrate", "DATABASE_URL") == text("-stores", "DATABASE_URL")
+    password = text("-redis", "REDIS_PASSWORD")
+    assert f":{password}@demo-switchboard-redis.chat" in text("-stores", "REDIS_URL")
+    assert f"requirepass {password}\n" in text("-redis", "redis.conf")
+    assert len(text("", "JWT_SECRET")) >= 32 and len(text("", "SERVICE_TOKEN")) >= 16
