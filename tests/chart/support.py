@@ -80,7 +80,7 @@ def settings_of(program):
     told = subprocess.run(
         [ROOT / "target/debug" / program, "--help"], capture_output=True, text=True, check=True
     )
-    return set(re.findall(r"\[env: (\w+)=", told.stdout))
+    return set(re.findall(r"\[env: (\w+)", told.stdout))
 
 
 class Cluster:
