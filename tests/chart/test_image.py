@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from docker.utils.build import exclude_paths
 from dockerfile_parse import DockerfileParser
-from support import ROOT, rendered, services
+from support import PROGRAMS, ROOT, env, of_kind, render, rendered, services, values
 
 BIN = Path(sys.executable).parent
 DOCKERFILE = DockerfileParser(str(ROOT / "deploy/Dockerfile"))
@@ -145,8 +146,11 @@ def test_the_programs_need_only_what_the_base_image_has(program):
     assert needed and all(SHARED.fullmatch(name) for name in needed), needed
 
 
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+
+
 def bare_root(at):
-    """The image's files: the two programs and the shared libraries that they name."""
+    """The image's files: the programs, the shared libraries that they name, and certificates."""
     shutil.rmtree(at, ignore_errors=True)
     (at / "var/lib/switchboard").mkdir(parents=True)
     (at / "usr/local/bin").mkdir(parents=True)
@@ -156,6 +160,8 @@ def bare_root(at):
         for library in re.findall(r"(/\S+) \(0x", run("ldd", source).stdout):
             (at / library[1:]).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(library, at / library[1:])
+    (at / CERTIFICATES).parent.mkdir(parents=True)
+    shutil.copy(Path("/") / CERTIFICATES, at / CERTIFICATES)
 
 
 def inside(root, *command):
@@ -181,32 +187,22 @@ def free_ports(count):
 
 @pytest.fixture(scope="module")
 def root():
-    path = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
     at = ROOT / ".local/image-root"
     bare_root(at)
-    if run(*inside(at, "/usr/local/bin/message-api", "--version"), env=path).returncode != 0:
+    if run(*inside(at, "/usr/local/bin/message-api", "--version"), env=PATH).returncode != 0:
         pytest.skip("this machine lets nobody mount and chroot")
     yield at
     shutil.rmtree(at)
 
 
-@pytest.mark.parametrize("program", sorted(set(OURS.values())))
-def test_it_runs_in_a_bare_read_only_root_and_tells_its_health(root, program):
-    http, grpc, admin, nowhere = free_ports(4)
-    given = {
-        "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
-        "HTTP_ADDR": f"127.0.0.1:{http}",
-        "ADMIN_ADDR": f"127.0.0.1:{admin}",
-        "REDIS_URL": f"redis://127.0.0.1:{nowhere}",
-        "SERVICE_TOKEN": "a token of tests, long enough",
-    }
-    if program == "message-api":
-        given |= {
-            "GRPC_ADDR": f"127.0.0.1:{grpc}",
-            "DATABASE_URL": f"mysql://u:p@127.0.0.1:{nowhere}/chat",
-            "JWT_SECRET": "a secret of the tests, 32 bytes!",
-            "MEDIA_URL": "file:///var/lib/switchboard/media",
-        }
+PATH = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
+
+
+def comes_up(root, program, given):
+    """Starts it in that root, waits until it says that it is healthy, stops it."""
+    http, grpc, admin = free_ports(3)
+    ports = {"HTTP_ADDR": http, "GRPC_ADDR": grpc, "ADMIN_ADDR": admin}
+    given = PATH | given | {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     command = f"/usr/local/bin/{program}"
     health = lambda: run(*inside(root, command, "--health"), env=given)  # noqa: E731
     assert health().returncode == 1, "nobody is there yet"
@@ -219,19 +215,52 @@ def test_it_runs_in_a_bare_read_only_root_and_tells_its_health(root, program):
             if os.geteuid() == 0:
                 assert re.search(r"^Uid:\s+65532\s", status, re.MULTILINE)
         finally:
-            running.terminate()
-            running.communicate(timeout=30)
+            running.kill()
     assert health().returncode == 1
 
 
-def test_that_root_is_read_only(root):
-    given = {
-        "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
-        "DATABASE_URL": "mysql://u:p@127.0.0.1:1/chat",
-        "REDIS_URL": "redis://127.0.0.1:1",
-        "JWT_SECRET": "a secret of the tests, 32 bytes!",
-        "SERVICE_TOKEN": "a token of tests, long enough",
-        "MEDIA_URL": "file:///media",
+# Nobody listens there: health is not to depend on it.
+NOWHERE = {
+    "DATABASE_URL": "mysql://u:p@127.0.0.1:1/chat",
+    "REDIS_URL": "redis://127.0.0.1:1",
+    "JWT_SECRET": "a secret of the tests, 32 bytes!",
+    "SERVICE_TOKEN": "a token of tests, long enough",
+}
+
+
+@pytest.mark.parametrize("program", sorted(set(OURS.values())))
+def test_it_runs_in_a_bare_read_only_root_and_tells_its_health(root, program):
+    comes_up(root, program, NOWHERE | {"MEDIA_URL": "file:///var/lib/switchboard/media"})
+
+
+def without_tls(given):
+    """Certificates would have to be real."""
+    return {key: value for key, value in given.items() if key not in ("grpcTls", "redis")} | {
+        "redis": {"existingSecret": "chat-redis"},
+        "serviceTokens": {},
     }
-    told = run(*inside(root, "/usr/local/bin/message-api"), env=given)
+
+
+@pytest.mark.parametrize("name", ["minimal", "try-out", "every-setting"])
+@pytest.mark.parametrize("component", PROGRAMS)
+def test_the_programs_take_what_the_chart_gives_them(root, name, component):
+    given = values(name) if name != "every-setting" else without_tls(values(name))
+    found = render(given)
+    [container] = [c for of, _, _, c in services(found) if of == component]
+    files = NOWHERE | {
+        key: b64decode(value).decode()
+        for secret in of_kind(found, "Secret")
+        for key, value in secret["data"].items()
+    }
+    at = root / "etc/switchboard/secrets"
+    at.mkdir(parents=True, exist_ok=True)
+    for variable, path in env(container).items():
+        if variable.endswith("_FILE"):
+            (root / path[1:]).write_text(files[Path(path).name])
+    comes_up(root, PROGRAMS[component], env(container))
+
+
+def test_that_root_is_read_only(root):
+    given = NOWHERE | {"MEDIA_URL": "file:///media"}
+    told = run(*inside(root, "/usr/local/bin/message-api"), env=PATH | given)
     assert told.returncode == 2 and "MEDIA_URL" in told.stderr and "Read-only" in told.stderr
