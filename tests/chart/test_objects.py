@@ -1,10 +1,13 @@
 """The rendered objects: what the API takes, and what one says about another."""
 
+import re
+
 import helm_python as helm
 import kubernetes_validate
 import pytest
 from support import (
     CHART,
+    RELEASE,
     VALUE_SETS,
     Cluster,
     env,
@@ -164,6 +167,34 @@ def test_the_gateways_ask_the_headless_service_of_message_api(found):
     assert service["spec"]["clusterIP"] == "None"
     assert int(host.rsplit(":", 1)[1]) in [port["port"] for port in service["spec"]["ports"]]
     assert (scheme == "https") == ("MESSAGE_API_CA_FILE" in env(container))
+
+
+def test_a_volume_of_one_pod_is_not_asked_for_by_two():
+    of = {component: one for component, one, _, _ in services(rendered("try-out"))}
+    assert of["message-api"]["spec"]["strategy"] == {"type": "Recreate"}
+    for _, one, _, _ in services(rendered("gateway-api")):
+        assert one["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_notes_name_the_next_commands_and_what_there_is(name):
+    with helm.Chart.load(CHART) as chart:
+        notes = chart.render(values(name), **RELEASE)["switchboard/templates/NOTES.txt"]
+    commands = [line for line in notes.splitlines() if line.startswith("  ")]
+    assert len(commands) == 3 and "helm test demo -n chat" in commands[1]
+    named = set(re.findall(r"(?:deployment|service)/([\w-]+)", notes))
+    assert named and named <= {one["metadata"]["name"] for one in rendered(name)}
+
+
+def test_helm_test_asks_through_services_that_there_are(found):
+    [pod] = of_kind(found, "Pod")
+    ports = {o["metadata"]["name"]: [p["port"] for p in o["spec"]["ports"]] for o in of_kind(found, "Service")}
+    for container in pod["spec"]["containers"]:
+        program, flag, url = container["command"]
+        host, port = re.match(r"http://([\w-]+)(?::(\d+))?/", url).groups()
+        assert flag == "--health" and int(port or 80) in ports[host]
+    asked = {container["name"] for container in pod["spec"]["containers"]}
+    assert {"rest", "gateway-ready", "message-api-ready"} <= asked
 
 
 def test_requests_go_where_haproxy_cfg_sends_them(found):
