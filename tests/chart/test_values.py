@@ -135,6 +135,6 @@ def test_the_schema_and_values_yaml_know_the_same_keys():
 
     free = ("resources.", "labels.", "settings.", "global")
     is_ours = lambda key: not any(part in key for part in free)  # noqa: E731
-    in_schema = set(filter(is_ours, keys(schema, schema["$defs"])))
+    in_schema = set(filter(is_ours, keys(schema, schema["definitions"])))
     in_values = set(filter(is_ours, there(given)))
     assert in_schema == in_values
