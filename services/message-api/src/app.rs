@@ -94,13 +94,15 @@ pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
     stopped
 }
 
-/// Brings the database up to date and serves nothing. A signal ends the wait for MySQL.
+/// Brings the database up to date, says so, and serves nothing. A signal ends the wait for MySQL.
 pub async fn migrate_only(database: &MySqlConnectOptions) -> Result<()> {
     let health = Health::default();
     tokio::select! {
-        ready = database_ready(database, &health) => ready,
+        ready = database_ready(database, &health) => ready?,
         _ = Shutdown::signal() => bail!("stopped before the database was up to date"),
     }
+    println!("message-api: the database is up to date");
+    Ok(())
 }
 
 type Serving = JoinHandle<Result<()>>;

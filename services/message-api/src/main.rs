@@ -11,43 +11,32 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match read_settings::<Config>() {
-        Ok(config) => match config.health.outcome(config.admin_addr) {
-            Some(outcome) => outcome,
-            None if config.migrate => migrate(&config).await,
-            None => serve(&config).await,
-        },
-        Err(sentence) => refused(&sentence),
+    let config = match read_settings::<Config>() {
+        Ok(config) => config,
+        Err(sentence) => return refused(&sentence),
+    };
+    if let Some(outcome) = config.health.outcome(config.admin_addr) {
+        return outcome;
     }
-}
-
-async fn serve(config: &Config) -> ExitCode {
-    let settings = config.settings().and_then(|all| start_logs(&config.log).map(|()| all));
-    match settings {
-        Ok(settings) => ended(app::run(config, &settings).await),
-        Err(sentence) => refused(&sentence),
+    if let Err(sentence) = start_logs(&config.log) {
+        return refused(&sentence);
     }
-}
-
-async fn migrate(config: &Config) -> ExitCode {
-    let database = config.database().and_then(|all| start_logs(&config.log).map(|()| all));
-    match database {
-        Ok(database) => {
-            let outcome = app::migrate_only(&database).await;
-            ended(outcome.map(|()| println!("message-api: the database is up to date")))
+    let ended = if config.migrate {
+        match config.database() {
+            Ok(database) => app::migrate_only(&database).await,
+            Err(sentence) => return refused(&sentence),
         }
-        Err(sentence) => refused(&sentence),
-    }
-}
-
-fn ended(outcome: anyhow::Result<()>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("message-api: {error:#}");
-            ExitCode::FAILURE
+    } else {
+        match config.settings() {
+            Ok(settings) => app::run(&config, &settings).await,
+            Err(sentence) => return refused(&sentence),
         }
+    };
+    if let Err(error) = ended {
+        eprintln!("message-api: {error:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 fn refused(sentence: &str) -> ExitCode {
