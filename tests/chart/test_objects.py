@@ -204,6 +204,16 @@ def test_helm_test_asks_through_services_that_there_are(found):
     assert {"rest", "gateway-ready", "message-api-ready"} <= asked
 
 
+def test_clients_are_held_by_address_only_where_the_service_sees_it():
+    """Behind a proxy all would seem to be one."""
+    front = lambda name: [  # noqa: E731
+        o["spec"] for o in of_kind(rendered(name), "Service") if o["metadata"]["name"].endswith("-gateway")
+    ][0]
+    assert "sessionAffinity" not in front("production")
+    held = front("small")
+    assert (held["sessionAffinity"], held["externalTrafficPolicy"]) == ("ClientIP", "Local")
+
+
 def test_requests_go_where_haproxy_cfg_sends_them(found):
     backends = {}
     for one in of_kind(found, "Ingress"):
