@@ -139,7 +139,7 @@ class Cluster:
     def render(self, given, **options):
         """The objects, with `lookup` asking this cluster."""
         url = f"http://127.0.0.1:{self.server.server_port}"
-        named = lambda key, what: {"name": "here", key: what}  # noqa: E731
+        named = lambda key, what: {"name": "here", key: what}
         content = {
             "apiVersion": "v1",
             "kind": "Config",

@@ -66,8 +66,12 @@ def test_alerts_select_the_services_that_the_monitors_scrape():
         service["metadata"]["name"]
         for monitor in of_kind(rendered("production"), "ServiceMonitor")
         for service in of_kind(rendered("production"), "Service")
-        if monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-        and any(port["name"] == monitor["spec"]["endpoints"][0]["port"] for port in service["spec"]["ports"])
+        if monitor["spec"]["selector"]["matchLabels"].items()
+        <= service["metadata"]["labels"].items()
+        and any(
+            port["name"] == monitor["spec"]["endpoints"][0]["port"]
+            for port in service["spec"]["ports"]
+        )
     }
     assert jobs == scraped and len(jobs) == 2
 

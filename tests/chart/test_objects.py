@@ -9,13 +9,11 @@ from support import (
     CHART,
     RELEASE,
     VALUE_SETS,
-    Cluster,
     env,
     name_of,
     of_kind,
     pods,
     rendered,
-    render,
     services,
     values,
 )
@@ -109,7 +107,9 @@ def test_every_port_that_is_named_is_a_containers(found):
     for one in of_kind(found, "NetworkPolicy"):
         targets = selected(found, one["spec"]["podSelector"]["matchLabels"])
         for rule in one["spec"].get("ingress", []):
-            assert all(port["port"] in port_names(spec) for port in rule["ports"] for _, spec in targets)
+            assert all(
+                port["port"] in port_names(spec) for port in rule["ports"] for _, spec in targets
+            )
     for name, _, spec in pods(found):
         for container in spec["containers"]:
             for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -195,7 +195,10 @@ def test_the_notes_name_the_next_commands_and_what_there_is(name):
 
 def test_helm_test_asks_through_services_that_there_are(found):
     [pod] = of_kind(found, "Pod")
-    ports = {o["metadata"]["name"]: [p["port"] for p in o["spec"]["ports"]] for o in of_kind(found, "Service")}
+    ports = {
+        o["metadata"]["name"]: [p["port"] for p in o["spec"]["ports"]]
+        for o in of_kind(found, "Service")
+    }
     for container in pod["spec"]["containers"]:
         program, flag, url = container["command"]
         host, port = re.match(r"http://([\w-]+)(?::(\d+))?/", url).groups()
@@ -206,8 +209,10 @@ def test_helm_test_asks_through_services_that_there_are(found):
 
 def test_clients_are_held_by_address_only_where_the_service_sees_it():
     """Behind a proxy all would seem to be one."""
-    front = lambda name: [  # noqa: E731
-        o["spec"] for o in of_kind(rendered(name), "Service") if o["metadata"]["name"].endswith("-gateway")
+    front = lambda name: [
+        o["spec"]
+        for o in of_kind(rendered(name), "Service")
+        if o["metadata"]["name"].endswith("-gateway")
     ][0]
     assert "sessionAffinity" not in front("production")
     held = front("small")
@@ -231,28 +236,6 @@ def test_requests_go_where_haproxy_cfg_sends_them(found):
         assert component == {"/socket.io": "gateway", "/ws": "gateway", "/": "api"}
 
 
-def secret_keys(found):
-    """Each file and variable that a pod takes from a Secret: pod, Secret, key."""
-    for name, _, spec in pods(found):
-        for volume in spec.get("volumes", []):
-            for source in volume.get("projected", {}).get("sources", []):
-                for item in source["secret"]["items"]:
-                    yield name, source["secret"]["name"], item["key"]
-            if "secret" in volume:
-                yield name, volume["secret"]["secretName"], None
-
-
-@pytest.mark.parametrize("name", VALUE_SETS)
-def test_every_secret_that_is_mounted_is_made_or_named_by_a_value(name):
-    made = {o["metadata"]["name"]: o["data"] for o in of_kind(rendered(name), "Secret")}
-    theirs = str(values(name))
-    for pod, secret, key in secret_keys(rendered(name)):
-        if secret in made:
-            assert key is None or key in made[secret], (pod, secret, key)
-        else:
-            assert f"'{secret}'" in theirs, (pod, secret)
-
-
 def test_every_file_that_a_setting_names_is_mounted(found):
     for _, _, spec, container in services(found):
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
@@ -263,7 +246,9 @@ def test_every_file_that_a_setting_names_is_mounted(found):
                 volume = volumes[mounts[folder]]
                 sources = volume.get("projected", {}).get("sources") or [volume]
                 files = [i["path"] for s in sources for i in s["secret"].get("items", [])]
-                assert file in files or (not files and file in ("tls.crt", "tls.key", "ca.crt")), name
+                assert file in files or (not files and file in ("tls.crt", "tls.key", "ca.crt")), (
+                    name
+                )
 
 
 def test_every_pod_meets_the_restricted_standard(found):
@@ -282,57 +267,3 @@ def test_every_pod_meets_the_restricted_standard(found):
             assert context["readOnlyRootFilesystem"] is True, name
             assert not any("hostPort" in port for port in container.get("ports", [])), name
             assert container["resources"]["requests"], name
-
-
-def test_the_migration_comes_before_new_pods_and_needs_nothing_of_the_release():
-    job = lambda name: of_kind(rendered(name), "Job")[0]  # noqa: E731
-    when = lambda name: job(name)["metadata"]["annotations"]["helm.sh/hook"]  # noqa: E731
-    assert when("minimal") == when("production") == "pre-install,pre-upgrade"
-    assert when("try-out") == "post-install,pre-upgrade", "its database comes with the release"
-    hooks = [
-        o for o in of_kind(rendered("minimal"), "Secret")
-        if o["metadata"].get("annotations", {}).get("helm.sh/hook") == when("minimal")
-    ]
-    mounted = {secret for pod, secret, _ in secret_keys(rendered("minimal")) if pod.startswith("Job")}
-    assert mounted == {o["metadata"]["name"] for o in hooks}
-    assert "serviceAccountName" not in job("minimal")["spec"]["template"]["spec"]
-
-
-SECRETS = ["minimal", "try-out", "cluster-tls"]
-
-
-def secret_data(found):
-    return {name_of(o): o["data"] for o in of_kind(found, "Secret")}
-
-
-@pytest.mark.parametrize("name", SECRETS)
-def test_an_upgrade_changes_no_secret(name):
-    """`lookup` really asks: an API on this machine that has what the installation made."""
-    with Cluster() as cluster:
-        installed = cluster.render(values(name), is_install=True)
-        cluster.apply(installed)
-        upgraded = cluster.render(values(name), is_upgrade=True, is_install=False, revision=2)
-    assert secret_data(upgraded) == secret_data(installed)
-    assert secret_data(render(values(name))) != secret_data(installed), "else nothing was generated"
-
-
-def test_a_secret_that_was_rotated_by_hand_stays_so():
-    with Cluster() as cluster:
-        cluster.apply(cluster.render(values("minimal")))
-        cluster.secrets["demo-switchboard"]["data"]["SERVICE_TOKEN"] = "bmV3IHRva2VuCm9sZCB0b2tlbg=="
-        upgraded = secret_data(cluster.render(values("minimal"), is_upgrade=True))
-    assert upgraded["Secret/demo-switchboard"]["SERVICE_TOKEN"] == "bmV3IHRva2VuCm9sZCB0b2tlbg=="
-
-
-def test_generated_secrets_agree_with_each_other():
-    from base64 import b64decode
-
-    data = secret_data(rendered("try-out"))
-    text = lambda secret, key: b64decode(data[f"Secret/demo-switchboard{secret}"][key]).decode()  # noqa: E731
-    password = text("-mysql", "MYSQL_PASSWORD")
-    assert f"switchboard:{password}@demo-switchboard-mysql.chat" in text("-stores", "DATABASE_URL")
-    assert text("-migrate", "DATABASE_URL") == text("-stores", "DATABASE_URL")
-    password = text("-redis", "REDIS_PASSWORD")
-    assert f":{password}@demo-switchboard-redis.chat" in text("-stores", "REDIS_URL")
-    assert f"requirepass {password}\n" in text("-redis", "redis.conf")
-    assert len(text("", "JWT_SECRET")) >= 32 and len(text("", "SERVICE_TOKEN")) >= 16

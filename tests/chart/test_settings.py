@@ -3,7 +3,16 @@
 import json
 
 import yaml
-from support import CHART, PROGRAMS, ROOT, VALUE_SETS, env, rendered, services, settings_of
+from support import (
+    CHART,
+    PROGRAMS,
+    ROOT,
+    VALUE_SETS,
+    env,
+    rendered,
+    services,
+    settings_of,
+)
 
 # Settings for which a file is given instead.
 AS_FILES = {"DATABASE_URL", "REDIS_URL", "JWT_SECRET", "SERVICE_TOKEN"}
@@ -45,7 +54,7 @@ def test_every_setting_of_the_programs_is_reached_by_a_value():
 
 def test_the_schema_offers_only_what_the_programs_know():
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
-    offered = lambda at: set(at["properties"]["settings"]["properties"])  # noqa: E731
+    offered = lambda at: set(at["properties"]["settings"]["properties"])
     assert offered(schema["gateway"]) - AHEAD <= settings_of("socket-gateway")
     assert offered(schema["messageApi"]) - AHEAD <= settings_of("message-api")
     shared = set(schema["settings"]["properties"])

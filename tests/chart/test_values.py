@@ -52,7 +52,11 @@ def with_value(path, value):
         ("grpcTls", {"enabled": True, "secret": "s", "mutual": True}, "grpcTls.gatewaySecret"),
         ("ingress.enabled", True, "ingress.host"),
         ("httpRoute.enabled", True, "httpRoute.parentRefs"),
-        ("secrets", {"existingSecret": "s", "serviceToken": "0123456789abcdef"}, "secrets.existingSecret"),
+        (
+            "secrets",
+            {"existingSecret": "s", "serviceToken": "0123456789abcdef"},
+            "secrets.existingSecret",
+        ),
         (
             "media",
             {"persistence": {"enabled": True, "accessModes": ["ReadWriteOnce"]}},
@@ -97,7 +101,10 @@ def documented():
 
 
 def table():
-    rows = [f"| `{path}` | {f'`{value}`' if value else ''} | {what} |" for path, value, what in documented()]
+    rows = [
+        f"| `{path}` | {f'`{value}`' if value else ''} | {what} |"
+        for path, value, what in documented()
+    ]
     return "\n".join(["| value | default | what it is |", "|---|---|---|", *rows]) + "\n"
 
 
@@ -111,7 +118,9 @@ def test_readme_lists_every_value():
     if os.environ.get("UPDATE_README"):
         path.write_text(after)
     else:
-        assert before == after, "helm/switchboard/README.md is out of date: UPDATE_README=1 make test-chart"
+        assert before == after, (
+            "helm/switchboard/README.md is out of date: UPDATE_README=1 make test-chart"
+        )
 
 
 def keys(schema, shared, where=""):
@@ -134,7 +143,7 @@ def test_the_schema_and_values_yaml_know_the_same_keys():
                 yield from there(value, f"{where}{key}.")
 
     free = ("resources.", "labels.", "settings.", "global")
-    is_ours = lambda key: not any(part in key for part in free)  # noqa: E731
+    is_ours = lambda key: not any(part in key for part in free)
     in_schema = set(filter(is_ours, keys(schema, schema["definitions"])))
     in_values = set(filter(is_ours, there(given)))
     assert in_schema == in_values
