@@ -17,20 +17,7 @@ from support import (
 # Settings for which a file is given instead.
 AS_FILES = {"DATABASE_URL", "REDIS_URL", "JWT_SECRET", "SERVICE_TOKEN"}
 # Known to the chart ahead of the programs.
-AHEAD = {
-    "GRPC_TLS_CERT_FILE",
-    "GRPC_TLS_KEY_FILE",
-    "GRPC_TLS_CLIENT_CA_FILE",
-    "MESSAGE_API_CA_FILE",
-    "MESSAGE_API_CERT_FILE",
-    "MESSAGE_API_KEY_FILE",
-    "SERVICE_TOKENS_FILE",
-    "REDIS_CLUSTER",
-    "REDIS_CA_FILE",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_TRACES_SAMPLER_ARG",
-    "WATCHES_MAX",
-}
+AHEAD = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"}
 
 
 def given_to(component):
