@@ -1,6 +1,6 @@
 //! MariaDB and Redis: private ones, or those the environment names.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
@@ -12,7 +12,7 @@ use crate::{
     part::{LogSink, Part},
     place,
     ports::PortBook,
-    redis::{self, RedisKind, RedisPlan},
+    redis::{self, ClusterNode, RedisKind, RedisPlan},
 };
 
 /// Where a server comes from.
@@ -43,8 +43,8 @@ pub(crate) struct Backing {
     pub(crate) redis_url: String,
     /// More settings of who talks to Redis.
     pub(crate) redis_env: Vec<(String, String)>,
-    /// Addresses of a cluster's nodes and of their bus.
-    redis_nodes: Vec<(SocketAddr, SocketAddr)>,
+    /// The nodes of a cluster.
+    redis_nodes: Vec<ClusterNode>,
 }
 
 impl Backing {

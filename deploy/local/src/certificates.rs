@@ -1,7 +1,9 @@
 //! Certificates for one machine and one run.
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
 
 /// Who vouches for servers; trusted by nobody who was not told to.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -10,6 +12,7 @@ impl Authority {
     /// A new one.
     pub fn new() -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name = called("an authority for one run");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
@@ -27,4 +30,11 @@ impl Authority {
             CertificateParams::new(vec![host.to_owned()])?.signed_by(&key, &self.0)?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
+}
+
+/// OpenSSL takes a certificate for its issuer's when both are called the same.
+fn called(name: &str) -> DistinguishedName {
+    let mut names = DistinguishedName::new();
+    names.push(DnType::CommonName, name);
+    names
 }

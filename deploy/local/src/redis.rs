@@ -27,6 +27,8 @@ pub enum RedisKind {
     ReplicatedCluster,
     /// One server that speaks TLS only, with a certificate for `127.0.0.1`, and wants a password.
     Secured,
+    /// A cluster of three masters like that.
+    SecuredCluster,
 }
 
 /// Masters of a cluster.
@@ -44,8 +46,19 @@ pub(crate) struct RedisPlan {
     pub(crate) url: String,
     /// More settings of who talks to it.
     pub(crate) env: Vec<(String, String)>,
-    /// Addresses of the cluster's nodes and of their bus; masters first.
-    pub(crate) nodes: Vec<(SocketAddr, SocketAddr)>,
+    /// The cluster's nodes, masters first.
+    pub(crate) nodes: Vec<ClusterNode>,
+}
+
+/// Where one node of a cluster is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClusterNode {
+    /// In the open.
+    plain: SocketAddr,
+    /// What others are told: the same, or by TLS.
+    told: SocketAddr,
+    /// For the other nodes.
+    bus: SocketAddr,
 }
 
 impl RedisPlan {
@@ -59,9 +72,10 @@ impl RedisPlan {
 pub(crate) fn plan(kind: RedisKind, home: &Home, ports: &mut PortBook) -> Result<RedisPlan> {
     match kind {
         RedisKind::Server => server(home, ports),
-        RedisKind::Cluster => cluster(home, ports, MASTERS),
-        RedisKind::ReplicatedCluster => cluster(home, ports, 2 * MASTERS),
+        RedisKind::Cluster => cluster(home, ports, MASTERS, None),
+        RedisKind::ReplicatedCluster => cluster(home, ports, 2 * MASTERS, None),
         RedisKind::Secured => secured(home, ports),
+        RedisKind::SecuredCluster => cluster(home, ports, MASTERS, Some(&Locks::new(home)?)),
     }
 }
 
@@ -74,45 +88,94 @@ fn server(home: &Home, ports: &mut PortBook) -> Result<RedisPlan> {
     Ok(RedisPlan { servers, url, env: Vec::new(), nodes: Vec::new() })
 }
 
-fn secured(home: &Home, ports: &mut PortBook) -> Result<RedisPlan> {
-    let address = ports.free()?;
-    let directory = directory(home, "redis")?;
-    let authority = Authority::new()?;
-    let (certificate, key) = authority.vouch_for("127.0.0.1")?;
-    let file = |name: &str, text: String| {
-        let path = directory.join(name);
-        fs::write(&path, text)?;
-        anyhow::Ok(path.display().to_string())
-    };
-    let ca = file("ca.pem", authority.certificate())?;
-    let (certificate, key) = (file("certificate.pem", certificate)?, file("key.pem", key)?);
-    let launch = launch(&directory)
-        .args(["--port", "0", "--tls-port", &address.port().to_string()])
-        .args(["--tls-cert-file", &certificate, "--tls-key-file", &key])
-        .args(["--tls-ca-cert-file", &ca, "--tls-auth-clients", "no"])
-        .args(["--requirepass", "a password, with @ and :"]);
-    let url = format!("rediss://:a%20password%2C%20with%20%40%20and%20%3A@{address}");
-    let env = vec![("REDIS_CA_FILE".to_owned(), ca)];
-    let servers = vec![part("redis", launch, Probe::Listens(address))];
-    Ok(RedisPlan { servers, url, env, nodes: Vec::new() })
+/// Certificates and a password, the same for all servers.
+struct Locks {
+    ca: String,
+    certificate: String,
+    key: String,
 }
 
-fn cluster(home: &Home, ports: &mut PortBook, count: usize) -> Result<RedisPlan> {
+/// A password with all that a URL must not have as it is; and as it must be there.
+const PASSWORD: [&str; 2] =
+    ["a password, with @ and :", "a%20password%2C%20with%20%40%20and%20%3A"];
+
+impl Locks {
+    fn new(home: &Home) -> Result<Self> {
+        let directory = directory(home, "tls")?;
+        let authority = Authority::new()?;
+        let (certificate, key) = authority.vouch_for("127.0.0.1")?;
+        let file = |name: &str, text: String| {
+            let path = directory.join(name);
+            fs::write(&path, text)?;
+            anyhow::Ok(path.display().to_string())
+        };
+        Ok(Self {
+            ca: file("ca.pem", authority.certificate())?,
+            certificate: file("certificate.pem", certificate)?,
+            key: file("key.pem", key)?,
+        })
+    }
+
+    fn on(&self, launch: Launch, at: SocketAddr) -> Launch {
+        launch
+            .args(["--tls-port", &at.port().to_string(), "--tls-ca-cert-file", &self.ca])
+            .args(["--tls-cert-file", &self.certificate, "--tls-key-file", &self.key])
+            .args(["--tls-auth-clients", "no", "--requirepass", PASSWORD[0]])
+    }
+
+    fn url(at: SocketAddr) -> String {
+        format!("rediss://:{}@{at}", PASSWORD[1])
+    }
+
+    fn env(&self) -> (String, String) {
+        ("REDIS_CA_FILE".to_owned(), self.ca.clone())
+    }
+}
+
+fn secured(home: &Home, ports: &mut PortBook) -> Result<RedisPlan> {
+    let (address, locks) = (ports.free()?, Locks::new(home)?);
+    let launch = locks.on(launch(&directory(home, "redis")?), address).args(["--port", "0"]);
+    Ok(RedisPlan {
+        servers: vec![part("redis", launch, Probe::Listens(address))],
+        url: Locks::url(address),
+        env: vec![locks.env()],
+        nodes: Vec::new(),
+    })
+}
+
+fn cluster(
+    home: &Home,
+    ports: &mut PortBook,
+    count: usize,
+    locks: Option<&Locks>,
+) -> Result<RedisPlan> {
     let (mut servers, mut nodes) = (Vec::new(), Vec::new());
     for number in 1..=count {
-        let (address, bus) = (ports.free()?, ports.free()?);
+        let (plain, bus) = (ports.free()?, ports.free()?);
         let name = format!("redis-{number}");
         let launch = launch(&directory(home, &name)?)
-            .args(["--port", &address.port().to_string()])
+            .args(["--port", &plain.port().to_string()])
             .args(["--cluster-enabled", "yes", "--cluster-port", &bus.port().to_string()])
             .args(["--cluster-node-timeout", NODE_TIMEOUT, "--repl-diskless-sync-delay", "0"])
             .args(["--cluster-require-full-coverage", "no"]);
-        servers.push(part(&name, launch, Probe::Redis(address)));
-        nodes.push((address, bus));
+        let (launch, told, probe) = match locks {
+            None => (launch, plain, Probe::Redis(plain)),
+            Some(locks) => {
+                let told = ports.free()?;
+                let launch = locks.on(launch, told).args(["--tls-cluster", "yes"]);
+                (launch, told, Probe::Listens(plain))
+            }
+        };
+        servers.push(part(&name, launch, probe));
+        nodes.push(ClusterNode { plain, told, bus });
     }
-    let urls: Vec<_> =
-        nodes[..MASTERS].iter().map(|(address, _)| format!("redis://{address}")).collect();
-    let env = vec![("REDIS_CLUSTER".to_owned(), "true".to_owned())];
+    let url = |node: &ClusterNode| match locks {
+        None => format!("redis://{}", node.told),
+        Some(_) => Locks::url(node.told),
+    };
+    let urls: Vec<_> = nodes[..MASTERS].iter().map(url).collect();
+    let mut env = vec![("REDIS_CLUSTER".to_owned(), "true".to_owned())];
+    env.extend(locks.map(Locks::env));
     Ok(RedisPlan { servers, url: urls.join(","), env, nodes })
 }
 
@@ -134,12 +197,12 @@ fn part(name: &str, launch: Launch, probe: Probe) -> Plan {
 }
 
 /// Makes a cluster of nodes that run and know nothing of each other; returns once all agree.
-pub(crate) async fn unite(nodes: &[(SocketAddr, SocketAddr)]) -> Result<()> {
-    let Some((first, bus)) = nodes.first() else { return Ok(()) };
+pub(crate) async fn unite(nodes: &[ClusterNode]) -> Result<()> {
+    let Some(first) = nodes.first() else { return Ok(()) };
     let share = 16_384_usize.div_ceil(MASTERS);
-    for (number, (address, _)) in nodes.iter().enumerate() {
-        let mut node = connect(*address).await?;
-        let (port, bus) = (first.port(), bus.port());
+    for (number, node) in nodes.iter().enumerate() {
+        let mut node = connect(node).await?;
+        let (port, bus) = (first.told.port(), first.bus.port());
         cluster_command(&mut node, &["SET-CONFIG-EPOCH", &(number + 1).to_string()]).await?;
         if number < MASTERS {
             let (from, to) = (number * share, ((number + 1) * share).min(16_384) - 1);
@@ -155,18 +218,20 @@ pub(crate) async fn unite(nodes: &[(SocketAddr, SocketAddr)]) -> Result<()> {
     let known = [("cluster_known_nodes", &*nodes.len().to_string())];
     agree(nodes, until, &["CLUSTER", "INFO"], &known).await?;
     let replicas = &nodes[MASTERS..];
-    for ((address, _), (master, _)) in replicas.iter().zip(nodes) {
+    for (replica, master) in replicas.iter().zip(nodes) {
         let id: String =
-            redis::cmd("CLUSTER").arg("MYID").query_async(&mut connect(*master).await?).await?;
-        cluster_command(&mut connect(*address).await?, &["REPLICATE", &id]).await?;
+            redis::cmd("CLUSTER").arg("MYID").query_async(&mut connect(master).await?).await?;
+        cluster_command(&mut connect(replica).await?, &["REPLICATE", &id]).await?;
     }
     let whole = [("cluster_state", "ok"), ("cluster_slots_ok", "16384")];
     agree(nodes, until, &["CLUSTER", "INFO"], &whole).await?;
     agree(replicas, until, &["INFO", "replication"], &[("master_link_status", "up")]).await
 }
 
-async fn connect(address: SocketAddr) -> Result<MultiplexedConnection> {
-    let client = redis::Client::open(format!("redis://{address}"))?;
+async fn connect(node: &ClusterNode) -> Result<MultiplexedConnection> {
+    let is_locked = node.told != node.plain;
+    let login = if is_locked { format!(":{}@", PASSWORD[1]) } else { String::new() };
+    let client = redis::Client::open(format!("redis://{login}{}", node.plain))?;
     Ok(client.get_multiplexed_async_connection().await?)
 }
 
@@ -177,13 +242,13 @@ async fn cluster_command(node: &mut MultiplexedConnection, words: &[&str]) -> Re
 
 /// Waits until every node says so when it is asked.
 async fn agree(
-    nodes: &[(SocketAddr, SocketAddr)],
+    nodes: &[ClusterNode],
     until: Instant,
     ask: &[&str],
     wanted: &[(&str, &str)],
 ) -> Result<()> {
-    for (address, _) in nodes {
-        let mut node = connect(*address).await?;
+    for node in nodes {
+        let (address, mut node) = (node.told, connect(node).await?);
         loop {
             let mut command = redis::cmd(ask[0]);
             let info: String = command.arg(&ask[1..]).query_async(&mut node).await?;

@@ -110,19 +110,20 @@ impl Health {
                 Err(_) if was_late => self.mysql(Err(LATE.to_owned())),
                 Err(_) => {}
             }
-            let redis = redis.unwrap_or_else(|_| Err(LATE.to_owned()));
+            let (redis, answered) = redis.unwrap_or_else(|_| (Err(LATE.to_owned()), 0));
             self.update(|report| report.redis = redis.err().unwrap_or_else(|| "ok".into()));
-            gauge_connections(&store);
+            gauge_connections(&store, answered);
             tokio::time::sleep(EVERY).await;
         }
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few connections")]
-fn gauge_connections(store: &Store) {
+fn gauge_connections(store: &Store, redis: usize) {
     let (all, idle) = store.connections();
     metrics::gauge!("switchboard_mysql_connections").set(all);
     metrics::gauge!("switchboard_mysql_connections_idle").set(idle as f64);
+    metrics::gauge!("switchboard_redis_connections").set(redis as f64);
 }
 
 /// Serves for as long as it is polled.

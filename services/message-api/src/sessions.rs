@@ -156,8 +156,9 @@ impl Sessions {
         Ok(answers.into_iter().flatten().cloned().collect())
     }
 
-    /// Can Redis be reached? Of a cluster, every master that holds sessions.
-    pub async fn ping(&self) -> Result<(), String> {
+    /// Can Redis be reached? Of a cluster, every master that holds something of ours. Also how many
+    /// connections answered.
+    pub async fn ping(&self) -> (Result<(), String>, usize) {
         let pings = self.lines.iter().map(async |line| {
             // A question about a key: a node without its cluster answers PING.
             let ask = Cmd::exists(line.lane().key("session:"));
@@ -167,7 +168,9 @@ impl Sessions {
                 false => cause.to_string(),
             })
         });
-        join_all(pings).await.into_iter().collect()
+        let answers = join_all(pings).await;
+        let answered = answers.iter().filter(|answer| answer.is_ok()).count();
+        (answers.into_iter().collect(), answered)
     }
 
     async fn ask<T: FromRedisValue>(&self, lane: usize, command: &Cmd) -> Result<T> {

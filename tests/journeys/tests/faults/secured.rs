@@ -1,4 +1,4 @@
-//! Redis behind TLS and a password: all works, and who should not be trusted is not.
+//! Redis behind TLS and a password, one server or a cluster: all works, and who should not be trusted is not.
 
 use anyhow::{Context, Result, ensure};
 use harness::Arena;
@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::{cluster::fleeting_things_pass, presence::watcher, readiness_turns, two_in_a_room};
 
-async fn arena(name: &str) -> Result<Arena> {
-    let (redis, redis_kind) = (Source::Private, RedisKind::Secured);
+async fn arena(name: &str, redis_kind: RedisKind) -> Result<Arena> {
+    let redis = Source::Private;
     Arena::own(Options { redis, redis_kind, ..Arena::options(name)? }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_redis_is_for_works_by_tls_with_a_password() -> Result<()> {
-    let arena = arena("secured").await?;
+    let arena = arena("secured", RedisKind::Secured).await?;
     let (alice, bob, room) = two_in_a_room(&arena).await?;
     alice.says(&room, "hi").await?;
     bob.reads("hi").await?;
@@ -46,6 +46,21 @@ async fn all_that_redis_is_for_works_by_tls_with_a_password() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_too_can_be_behind_tls_and_a_password() -> Result<()> {
+    let arena = arena("secured-cluster", RedisKind::SecuredCluster).await?;
+    let (alice, bob, room) = two_in_a_room(&arena).await?;
+    alice.says(&room, "hi").await?;
+    bob.reads("hi").await?;
+    fleeting_things_pass(&arena, &alice, &bob, &room).await?;
+    let redis = arena.stack.redis().context("a private Redis")?;
+    redis.kill().await?;
+    readiness_turns(&arena, 1, false).await?;
+    redis.start().await?;
+    readiness_turns(&arena, 1, true).await?;
+    fleeting_things_pass(&arena, &alice, &bob, &room).await
+}
+
 /// Starts a service with these settings of Redis. Why does it not come up?
 async fn refusal(service: &str, url: &str, ca: &str) -> Result<String> {
     let env =
@@ -65,7 +80,7 @@ async fn refusal(service: &str, url: &str, ca: &str) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_a_strange_authority_and_another_name_stop_the_start() -> Result<()> {
-    let arena = arena("secured-refusals").await?;
+    let arena = arena("secured-refusals", RedisKind::Secured).await?;
     let url = arena.stack.urls().redis().to_owned();
     let (_, ca) = arena.stack.urls().redis_env().first().cloned().context("REDIS_CA_FILE")?;
     let (_, at) = url.rsplit_once('@').context("a password")?;
