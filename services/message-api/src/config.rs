@@ -7,7 +7,7 @@ use std::{
 use chat_core::{
     Limits, Password,
     chat::HISTORY_MAX,
-    process::{LogSettings, Secret, ServiceToken},
+    process::{HealthCheck, LogSettings, Secret, ServiceToken},
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use redis_link::{Redis, RedisSettings};
@@ -141,9 +141,13 @@ pub struct Config {
     #[command(flatten)]
     pub log: LogSettings,
 
-    /// Bring the database up to date, then stop
+    /// Bring the database up to date, say so, and exit with 0; needs DATABASE_URL only
     #[arg(long)]
-    pub migrate_only: bool,
+    pub migrate: bool,
+
+    /// Asking instead of serving
+    #[command(flatten)]
+    pub health: HealthCheck,
 }
 
 /// Where it runs.
@@ -177,11 +181,8 @@ pub struct Settings {
 impl Config {
     /// Reads the secrets, parses the URLs. The error is one sentence that names the setting.
     pub fn settings(&self) -> Result<Settings, String> {
-        let database_url =
-            secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
         Ok(Settings {
-            database: database::options(database_url.expose_secret())
-                .map_err(|e| format!("DATABASE_URL: {e}"))?,
+            database: self.database()?,
             redis: self.redis.check()?,
             jwt_secret: secret(
                 "JWT_SECRET",
@@ -202,6 +203,13 @@ impl Config {
             )?,
             media: Place::open(&self.media_url()?).map_err(|e| format!("MEDIA_URL: {e}"))?,
         })
+    }
+
+    /// The database, from DATABASE_URL. The error is one sentence that names the setting.
+    pub fn database(&self) -> Result<MySqlConnectOptions, String> {
+        let url =
+            secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
+        database::options(url.expose_secret()).map_err(|e| format!("DATABASE_URL: {e}"))
     }
 
     /// None where only SERVICE_TOKENS_FILE says who may call.

@@ -11,23 +11,35 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = read_settings::<Config>().and_then(|config| {
-        let settings = config.settings()?;
-        start_logs(&config.log)?;
-        Ok((config, settings))
-    });
-    let (config, settings) = match settings {
-        Ok(settings) => settings,
-        Err(sentence) => {
-            eprintln!("message-api: {sentence}");
-            return ExitCode::from(2);
+    let config = match read_settings::<Config>() {
+        Ok(config) => config,
+        Err(sentence) => return refused(&sentence),
+    };
+    if let Some(outcome) = config.health.outcome(config.admin_addr) {
+        return outcome;
+    }
+    if let Err(sentence) = start_logs(&config.log) {
+        return refused(&sentence);
+    }
+    let ended = if config.migrate {
+        match config.database() {
+            Ok(database) => app::migrate_only(&database).await,
+            Err(sentence) => return refused(&sentence),
+        }
+    } else {
+        match config.settings() {
+            Ok(settings) => app::run(&config, &settings).await,
+            Err(sentence) => return refused(&sentence),
         }
     };
-    match app::run(&config, &settings).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("message-api: {error:#}");
-            ExitCode::FAILURE
-        }
+    if let Err(error) = ended {
+        eprintln!("message-api: {error:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
+}
+
+fn refused(sentence: &str) -> ExitCode {
+    eprintln!("message-api: {sentence}");
+    ExitCode::from(2)
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chat_core::{
     Limits,
-    process::{LogSettings, ServiceToken},
+    process::{HealthCheck, LogSettings, ServiceToken},
 };
 use clap::Parser;
 use redis_link::{Redis, RedisSettings};
@@ -116,6 +116,10 @@ pub struct Config {
     /// Logs
     #[command(flatten)]
     pub logs: LogSettings,
+
+    /// Asking instead of serving
+    #[command(flatten)]
+    pub health: HealthCheck,
 }
 
 /// The settings once checked.

@@ -12,16 +12,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = read_settings::<Config>().and_then(|config| {
-        start_logs(&config.logs)?;
-        config.check()
-    });
-    let settings = match settings {
+    let config = match read_settings::<Config>() {
+        Ok(config) => config,
+        Err(sentence) => return refused(&sentence),
+    };
+    if let Some(outcome) = config.health.outcome(config.admin_addr) {
+        return outcome;
+    }
+    let settings = match start_logs(&config.logs).and_then(|()| config.check()) {
         Ok(settings) => settings,
-        Err(sentence) => {
-            eprintln!("socket-gateway: {sentence}");
-            return ExitCode::from(2);
-        }
+        Err(sentence) => return refused(&sentence),
     };
     match app::run(settings).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,4 +30,9 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn refused(sentence: &str) -> ExitCode {
+    eprintln!("socket-gateway: {sentence}");
+    ExitCode::from(2)
 }

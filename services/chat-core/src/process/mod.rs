@@ -1,8 +1,9 @@
-//! What every service's `main` needs: settings, logs, shutdown, retries that back off.
+//! What every service's `main` needs: settings, logs, health, shutdown, retries that back off.
 
 mod backoff;
 mod command_line;
 mod follow;
+mod health;
 mod logs;
 mod pem;
 mod secret;
@@ -13,6 +14,7 @@ mod yield_core;
 pub use backoff::Backoff;
 pub use command_line::read_settings;
 pub use follow::follow_file;
+pub use health::HealthCheck;
 pub use logs::{LogFormat, LogSettings, start_logs};
 pub use pem::{read_certificates, read_key};
 pub use secret::Secret;

@@ -6,6 +6,7 @@ mod commit;
 mod concurrency;
 mod conversations;
 mod directs;
+mod flags;
 mod lone;
 mod media;
 mod migrations;

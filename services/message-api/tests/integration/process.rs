@@ -34,8 +34,8 @@ pub(crate) const SERVICE_TOKEN: &str = "a service token!";
 pub(crate) struct Program {
     child: Child,
     grpc: String,
-    http: String,
-    admin: String,
+    pub(crate) http: String,
+    pub(crate) admin: String,
 }
 
 pub(crate) fn command(world: &World) -> Command {
@@ -306,13 +306,4 @@ async fn it_waits_for_a_database_that_is_not_there_yet_and_is_not_ready() {
     assert_eq!(healthy.status().as_u16(), 200);
     program.signal("TERM");
     assert_eq!(program.exit_code(), Some(0));
-}
-
-#[test]
-fn migrate_only_migrates_and_ends() {
-    let world = World::empty();
-    for _ in 0..2 {
-        let output = command(&world).arg("--migrate-only").output().expect("runs");
-        assert_eq!(output.status.code(), Some(0));
-    }
 }
