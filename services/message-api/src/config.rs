@@ -4,15 +4,12 @@ use std::{
     net::SocketAddr, path::PathBuf, sync::Arc, thread::available_parallelism, time::Duration,
 };
 
-use chat_core::{
-    Limits, Password,
-    chat::HISTORY_MAX,
-    process::{LogSettings, Secret},
-};
+use chat_core::{Limits, Password, chat::HISTORY_MAX, process::Secret};
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
+use telemetry::TelemetrySettings;
 
 use crate::{media::Place, store::database};
 
@@ -117,9 +114,9 @@ pub struct Config {
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 25, value_parser = value_parser!(u64).range(1..=600))]
     pub shutdown_grace: u64,
 
-    /// Log lines
+    /// Logs and traces.
     #[command(flatten)]
-    pub log: LogSettings,
+    pub telemetry: TelemetrySettings,
 
     /// Bring the database up to date, then stop
     #[arg(long)]

@@ -7,6 +7,8 @@ mod auth;
 mod parse;
 mod posts;
 mod server;
+mod spans;
+mod timing;
 
 use std::sync::Arc;
 

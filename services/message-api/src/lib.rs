@@ -13,12 +13,13 @@
 //! | [`sessions`], [`tokens`], [`passwords`] | who is who |
 //! | `refusals` | what of a run is refused before the rest is asked for |
 //! | [`media`] | uploads: their kind, their bytes, whose they are |
-//! | [`admin`] | health, readiness, metrics |
+//! | [`admin`], [`counts`] | health, readiness, metrics |
 
 pub mod admin;
 pub mod app;
 pub mod chat;
 pub mod config;
+pub mod counts;
 pub mod grpc;
 pub mod http;
 pub mod media;

@@ -9,14 +9,16 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use chat_core::{ConversationId, Event, Topic, UserId, process::Shutdown};
+use chat_core::{ConversationId, Event, Topic, UserId, child_span, process::Shutdown};
 use prost::Message as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use switchboard_proto::v1;
+use telemetry::context;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 /// Events that may wait, and about how many bytes of them; the next is dropped, and counted.
 const QUEUE: usize = 16_384;
@@ -30,12 +32,14 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 3;
 
 /// An event and where it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Publication {
     /// The topics.
     pub topics: Vec<Topic>,
     /// The event.
     pub event: Event,
+    /// Lasts until it is out.
+    pub span: Span,
 }
 
 /// The way to the publishing task. It ends once shutdown has begun (or the last clone of this is
@@ -73,12 +77,13 @@ impl Publisher {
         Ok(publisher)
     }
 
-    /// Hands an event over, without waiting.
+    /// Hands an event over, without waiting. Its span is a child of the current one.
     pub fn publish(&self, topics: Vec<Topic>, event: Event) {
+        let span = child_span!("publish", otel.kind = "producer", messaging.system = "redis");
         let more = weight(&event);
         let before = self.waiting_bytes.fetch_add(more, Ordering::Relaxed);
         let fits = before + more <= QUEUE_BYTES;
-        if !fits || self.queue.try_send(Publication { topics, event }).is_err() {
+        if !fits || self.queue.try_send(Publication { topics, event, span }).is_err() {
             self.waiting_bytes.fetch_sub(more, Ordering::Relaxed);
             lost(1);
         }
@@ -88,6 +93,18 @@ impl Publisher {
 /// About how many bytes an event takes that waits.
 fn weight(event: &Event) -> usize {
     size_of::<Vec<Topic>>() + event.weight()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
+fn gauge_waiting(events: usize, bytes: usize) {
+    metrics::gauge!("switchboard_publications_waiting").set(events as f64);
+    metrics::gauge!("switchboard_publications_waiting_bytes").set(bytes as f64);
+}
+
+/// Microseconds since 1970.
+fn now_us() -> u64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn lost(events: usize) {
@@ -124,7 +141,8 @@ impl Task {
             }
             let outcome = self.deliver(&taken).await;
             let bytes = taken.iter().map(|publication| weight(&publication.event)).sum();
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let waiting = self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+            gauge_waiting(queue.len(), waiting);
             self.note(outcome, taken.len());
             taken.clear();
             if self.is_down && queue.is_closed() {
@@ -149,8 +167,11 @@ impl Task {
 
     async fn publish(&mut self, publications: &[Publication]) -> Result<(), String> {
         let mut pipe = redis::pipe();
-        for Publication { topics, event } in publications {
-            let payload = v1::Event::from(event).encode_to_vec();
+        let published_us = now_us();
+        for Publication { topics, event, span } in publications {
+            let traceparent = context::of(span);
+            let event = v1::Event { traceparent, published_us, ..v1::Event::from(event) };
+            let payload = event.encode_to_vec();
             for topic in topics {
                 pipe.publish(format!("{}:{topic}", self.prefix), payload.as_slice()).ignore();
             }

@@ -5,7 +5,7 @@
 //! | `{prefix}:session:{SessionId}` | JSON, who it is; expires when not used for long |
 //! | `{prefix}:user-sessions:{user id}` | sorted set of that user's session ids by when they began; expires no sooner than they |
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chat_core::{ChatError, Session, SessionId, User, UserId, Username, clock};
@@ -155,7 +155,10 @@ impl Sessions {
 
     async fn connection(&self) -> Result<deadpool_redis::Connection> {
         // The parts have bounds of their own; this is for all of them together.
+        let began = Instant::now();
         let connection = tokio::time::timeout(TIMEOUT, self.pool.get()).await;
+        metrics::histogram!("switchboard_pool_wait_seconds", "pool" => "redis")
+            .record(began.elapsed());
         connection.map_err(|_| down("no connection in time"))?.map_err(down)
     }
 

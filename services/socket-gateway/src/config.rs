@@ -2,13 +2,11 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use chat_core::{
-    Limits,
-    process::{LogSettings, Secret},
-};
+use chat_core::{Limits, process::Secret};
 use clap::Parser;
 use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
 use secrecy::{ExposeSecret, SecretString};
+use telemetry::TelemetrySettings;
 
 /// How long Redis' machine may leave what we wrote unacknowledged.
 const UNTAKEN_MAX: Duration = Duration::from_secs(5);
@@ -108,9 +106,9 @@ pub struct Config {
     #[arg(long, env = "SABOTAGE", hide = true, value_parser = crate::sabotage::CHOICES)]
     pub sabotage: Option<String>,
 
-    /// Logs
+    /// Logs and traces.
     #[command(flatten)]
-    pub logs: LogSettings,
+    pub telemetry: TelemetrySettings,
 }
 
 /// The settings once checked.

@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod guard;
+mod origin;
 mod wanted;
 
 use std::{
@@ -31,7 +32,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::wanted::Wanted;
+use self::{origin::Origin, wanted::Wanted};
 use crate::{
     probe::{Probe, SILENCE},
     whisper::Line,
@@ -194,9 +195,16 @@ impl Subscriber {
         let topic = channel.and_then(Topic::parse);
         let event = v1::Event::decode(message.get_payload_bytes())
             .map_err(|e| e.to_string())
-            .and_then(|event| Event::try_from(event).map_err(|e| e.to_string()));
+            .and_then(|mut event| {
+                let origin = Origin::take(&mut event);
+                Event::try_from(event).map(|event| (origin, event)).map_err(|e| e.to_string())
+            });
         match (topic, event) {
-            (Some(topic), Ok(event)) => hearer.hear(topic, event),
+            (Some(topic), Ok((origin, event))) => {
+                let span = origin.span(&topic);
+                span.in_scope(|| hearer.hear(topic, event));
+                origin.delivered();
+            }
             (_, event) => {
                 metrics::counter!("switchboard_bus_rubbish_total").increment(1);
                 tracing::warn!(channel = message.get_channel_name(), error = ?event.err(), "not an event of ours");

@@ -15,6 +15,7 @@ use redis::{
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
 };
 use switchboard_proto::v1;
+use telemetry::context;
 use tokio::{
     sync::mpsc::{Receiver, Sender, channel},
     time::{MissedTickBehavior, interval, timeout},
@@ -91,19 +92,22 @@ impl ConnectionLike for Line {
 
 /// Where whispers go in.
 #[derive(Clone)]
-pub struct Whisperer(Sender<(Topic, Fleeting)>);
+pub struct Whisperer(Sender<Whisper>);
+
+/// What is told to whom, and in which trace.
+type Whisper = (Topic, Fleeting, String);
 
 impl Whisperer {
     /// Tells a topic something fleeting.
     pub fn whisper(&self, topic: Topic, event: Fleeting) {
-        if self.0.try_send((topic, event)).is_err() {
+        if self.0.try_send((topic, event, context::here())).is_err() {
             metrics::counter!("switchboard_whispers_dropped_total").increment(1);
         }
     }
 }
 
 /// What was whispered and is not yet published.
-pub struct Whispers(Receiver<(Topic, Fleeting)>);
+pub struct Whispers(Receiver<Whisper>);
 
 /// The two ends of the queue.
 #[must_use]
@@ -129,8 +133,9 @@ impl Whispers {
                 count = self.0.recv_many(&mut batch, BATCH) => if count == 0 { return },
             }
             let whispers = batch.len();
-            for (topic, event) in batch.drain(..) {
-                let payload = v1::Event::from(&Event::Fleeting(event)).encode_to_vec();
+            for (topic, event, traceparent) in batch.drain(..) {
+                let event = v1::Event::from(&Event::Fleeting(event));
+                let payload = v1::Event { traceparent, ..event }.encode_to_vec();
                 pipeline.publish(format!("{prefix}:{topic}"), payload).ignore();
             }
             let sent = timeout(ANSWER, pipeline.exec_async(&mut line)).await;

@@ -11,7 +11,7 @@ use tonic::{
 };
 use tonic_health::server::HealthReporter;
 
-use super::{Service, ServiceToken};
+use super::{Service, ServiceToken, spans, timing::Timing};
 use crate::admin::Health;
 
 /// The longest that a call may take.
@@ -38,9 +38,11 @@ pub async fn serve(
         .build_v1()?;
     let stopping = tasks.clone();
     Server::builder()
+        .trace_fn(spans::of_call)
         .timeout(TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(Timing)
         .add_service(InterceptedService::new(service, token))
         .add_service(health_service)
         .add_service(reflection)
