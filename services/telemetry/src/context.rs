@@ -118,3 +118,40 @@ impl Extractor for Header<'_> {
         vec![TRACEPARENT]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chat_core::{child_span, kept_span, root_span, trace};
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    const OTHERS: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_trace_goes_on_where_its_context_says_and_nowhere_else() {
+        let provider = SdkTracerProvider::builder().build();
+        let layer = crate::traces::layer(provider.tracer("tests"));
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(begun(OTHERS).is_none(), "off until spans are kept");
+            trace::keep(0.0);
+            let make = || kept_span!(parent: None, "made");
+            let (trace, parent) = (&OTHERS[3..35], &OTHERS[36..52]);
+            let span = follow(OTHERS, make);
+            let within = of(&span);
+            assert!(within.contains(trace) && !within.contains(parent), "{within}");
+            assert_eq!(span.in_scope(here), within);
+            assert!(span.in_scope(|| of(&child_span!("child"))).contains(trace));
+            for wrong in ["", "00-", "what?", NOT_KEPT, &OTHERS.replace("-01", "-00"), "00-0-0-01"]
+            {
+                assert!(follow(wrong, make).is_none(), "{wrong}");
+            }
+            assert_eq!((here(), of(&root_span!("root"))), Default::default());
+            let begins = |traceparent| !follow_or_begin(traceparent, make, make).is_none();
+            assert!(begins("") && begins("what?") && begins(OTHERS) && !begins(NOT_KEPT));
+        });
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt;
 
 use clap::{Args, ValueEnum};
 use opentelemetry::{Context, trace::TraceContextExt};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
@@ -44,7 +44,9 @@ where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&settings.log).map_err(|e| format!("LOG: {e}"))?;
-    let filter = filter.and(filter_fn(|metadata| metadata.is_event()));
+    let events = filter_fn(|metadata| metadata.is_event());
+    // Without a hint nothing would be sorted out by its level alone.
+    let filter = filter.and(events.with_max_level_hint(LevelFilter::TRACE));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     Ok(match settings.log_format {
         LogFormat::Text => {
@@ -116,5 +118,28 @@ where
         self.0.format_event(context, Writer::new(&mut line), event)?;
         let rest = line.strip_prefix('{').unwrap_or(&line);
         write!(writer, r#"{{"trace_id":"{trace}","span_id":"{span}",{rest}"#)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::{Registry, layer::SubscriberExt};
+
+    use super::*;
+
+    fn level(log: &str) -> Option<LevelFilter> {
+        let settings = LogSettings { log: log.to_owned(), log_format: LogFormat::Json };
+        let none: Option<Box<dyn Layer<Registry> + Send + Sync>> = None;
+        let lines = layer(&settings).expect("a filter");
+        Subscriber::max_level_hint(&tracing_subscriber::registry().with(none).with(lines))
+    }
+
+    #[test]
+    fn what_is_logged_nowhere_is_sorted_out_by_its_level() {
+        assert_eq!(level("info"), Some(LevelFilter::INFO));
+        assert_eq!(level("warn,chat_core=debug"), Some(LevelFilter::DEBUG));
+        let wrong = LogSettings { log: "chat_core=loud".to_owned(), log_format: LogFormat::Text };
+        let refused = layer::<Registry>(&wrong).err().expect("refused");
+        assert!(refused.starts_with("LOG: "), "{refused}");
     }
 }

@@ -20,6 +20,7 @@ use opentelemetry_proto::tonic::{
 use tokio::{
     net::TcpListener,
     runtime::Runtime,
+    task::JoinHandle,
     time::{Instant, sleep},
 };
 use tonic::{
@@ -28,7 +29,9 @@ use tonic::{
 };
 
 /// How long spans may take to come.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often something is done in that time until they come.
+const TRIES: u32 = 5;
 
 /// A span, and who sent it. Ids are in hexadecimal.
 #[derive(Clone, Debug)]
@@ -71,7 +74,13 @@ struct Shelf(Arc<Mutex<Kept>>);
 pub struct Collector {
     address: SocketAddr,
     shelf: Shelf,
-    running: Option<Runtime>,
+    running: Option<Running>,
+}
+
+/// Of its own, so that it dies as a whole.
+struct Running {
+    runtime: Runtime,
+    accepting: JoinHandle<()>,
 }
 
 impl Collector {
@@ -91,21 +100,23 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    /// Dies: its connections break, its port is closed.
-    pub fn dies(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.shutdown_background();
+    /// Dies: its port is closed, its connections break.
+    pub async fn dies(&mut self) {
+        if let Some(Running { runtime, accepting }) = self.running.take() {
+            accepting.abort();
+            // What it was aborted for, and not more.
+            let _ = accepting.await;
+            runtime.shutdown_background();
         }
     }
 
     /// Comes back where it was, with what it had.
     pub async fn again(&mut self) -> Result<()> {
-        // Of its own, so that it dies as a whole.
-        let running =
+        let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (address, service) = (self.address, TraceServiceServer::new(self.shelf.clone()));
         let (listens, listening) = tokio::sync::oneshot::channel();
-        running.spawn(async move {
+        let accepting = runtime.spawn(async move {
             let incoming = TcpIncoming::bind(address);
             let _ = listens.send(incoming.as_ref().map(drop).map_err(ToString::to_string));
             if let Ok(incoming) = incoming {
@@ -113,7 +124,7 @@ impl Collector {
                 let _ = Server::builder().add_service(service).serve_with_incoming(incoming).await;
             }
         });
-        self.running = Some(running);
+        self.running = Some(Running { runtime, accepting });
         match listening.await? {
             Ok(()) => Ok(()),
             Err(cause) => bail!("the collector can't listen on {address}: {cause}"),
@@ -134,27 +145,51 @@ impl Collector {
 
     /// Waits until `find` finds what it looks for among the spans.
     pub async fn finds<T>(&self, what: &str, find: impl Fn(&[Sent]) -> Option<T>) -> Result<T> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let spans = self.spans();
-            if let Some(found) = find(&spans) {
+        self.look(PATIENCE, &find).await.with_context(|| self.lacks(what))
+    }
+
+    /// The same, after `act`, which is done again now and then as long as nothing is found.
+    pub async fn finds_after<T>(
+        &self,
+        what: &str,
+        act: impl AsyncFn() -> Result<()>,
+        find: impl Fn(&[Sent]) -> Option<T>,
+    ) -> Result<T> {
+        for _ in 0..TRIES {
+            act().await?;
+            if let Some(found) = self.look(PATIENCE / TRIES, &find).await {
                 return Ok(found);
             }
-            if Instant::now() > until {
-                let mut all = String::new();
-                for Sent { service, name, trace, id, parent, .. } in &spans {
-                    let _ = writeln!(all, "{trace} {parent:>16} > {id} {service} {name}");
-                }
-                bail!("no {what} among {} spans:\n{all}", spans.len());
+        }
+        bail!(self.lacks(what))
+    }
+
+    async fn look<T>(&self, patience: Duration, find: &impl Fn(&[Sent]) -> Option<T>) -> Option<T> {
+        let until = Instant::now() + patience;
+        loop {
+            let found = find(&self.spans());
+            if found.is_some() || Instant::now() > until {
+                return found;
             }
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    fn lacks(&self, what: &str) -> String {
+        let spans = self.spans();
+        let mut all = format!("no {what} among {} spans:\n", spans.len());
+        for Sent { service, name, trace, id, parent, .. } in &spans {
+            let _ = writeln!(all, "{trace} {parent:>16} > {id} {service} {name}");
+        }
+        all
     }
 }
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        self.dies();
+        if let Some(Running { runtime, .. }) = self.running.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

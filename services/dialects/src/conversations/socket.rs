@@ -15,7 +15,7 @@ use axum::{
 };
 use chat_core::{
     Caller, ChatError, ConversationId, Event, Frame, Listener, MessageId, Render, Result, Seq,
-    Session, Sink, SocketKey, Via, chat::CHANGES_MAX, model::NewMessage,
+    Session, Sink, SocketKey, Via, chat::CHANGES_MAX, model::NewMessage, root_span,
 };
 use serde::Deserialize;
 use tracing::Instrument;
@@ -58,7 +58,8 @@ async fn upgrade(
         return refusal(&ChatError::invalid_payload("this is a WebSocket: ask for an upgrade"));
     };
     let departure = departure.map(|Extension(departure)| departure).unwrap_or_default();
-    match admit(&ports, &id, wanted, &headers).await {
+    let span = root_span!("connect", otel.kind = "server", switchboard.protocol = "conversations");
+    match admit(&ports, &id, wanted, &headers).instrument(span).await {
         Ok((session, start)) => live::bounded(upgrade).on_upgrade(async move |socket| {
             let talk = |outbox, incoming| serve(outbox, incoming, ports.clone(), session, start);
             live::serve(socket, &ports, departure, text, talk).await;

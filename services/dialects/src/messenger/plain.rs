@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chat_core::{ChatError, Code, Frame, Result, Session, Sink};
+use chat_core::{ChatError, Code, Frame, Result, Session, Sink, root_span};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use tracing::Instrument;
@@ -52,7 +52,8 @@ async fn upgrade(
         return refusal(&ChatError::invalid_payload("this is a WebSocket: ask for an upgrade"));
     };
     let token = wanted.token.as_deref().filter(|token| !token.is_empty());
-    let session = match handshake::session(&ports, token, &headers).await {
+    let span = root_span!("connect", otel.kind = "server", switchboard.protocol = "messenger");
+    let session = match handshake::session(&ports, token, &headers).instrument(span).await {
         Ok(session) => session,
         Err(error) if error.code().http() == 401 => None,
         Err(error) => return refusal(&error),

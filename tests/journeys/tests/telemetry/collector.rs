@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use harness::collector::Sent;
-use tokio::time::{Instant, sleep};
+use local_stack::Part;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
 
 use crate::{Trace, watched_with};
 
 /// For so long batches fail one after the other.
-const AWAY: Duration = Duration::from_secs(3);
+const AWAY: Duration = Duration::from_secs(2);
+
+/// Until then all has been noticed.
+const NOTICED: Duration = Duration::from_secs(20);
 
 fn has(spans: &[Sent], name: &str) -> Option<()> {
     Trace::beginning_with(spans, name, |_| true).map(drop)
@@ -26,26 +33,28 @@ async fn the_product_goes_on_while_the_collector_is_away_and_says_so_once() -> R
     on_1.joins(&room).await?;
     watched.collector.finds("join", |spans| has(spans, "chatto join room")).await?;
 
-    watched.collector.dies();
-    let until = Instant::now() + AWAY;
-    let mut said = 0;
-    while Instant::now() < until {
-        said += 1;
-        let text = format!("line {said}");
-        let began = Instant::now();
-        on_1.says(&room, &text).await?;
-        on_1.reads(&text).await?;
-        anyhow::ensure!(
-            began.elapsed() < Duration::from_secs(2),
-            "{text} took {:?}",
-            began.elapsed()
-        );
-        sleep(Duration::from_millis(50)).await;
-    }
-    let told = |part: &local_stack::Part, what: &str| {
+    watched.collector.dies().await;
+    let arena = &watched.arena;
+    let told = |part: &Part, what: &str| {
         part.log_lines().iter().filter(|line| line.contains(what)).count()
     };
-    for part in [arena.stack.gateway(1), arena.stack.api(1)] {
+    let parts = [arena.stack.gateway(1), arena.stack.api(1)];
+    let is_told = || parts.iter().all(|part| told(part, "does not take traces") > 0);
+    let (began, mut since) = (Instant::now(), None);
+    let mut said = 0;
+    // Until both have noticed, and then as long again as many batches take.
+    while since.is_none_or(|since: Instant| since.elapsed() < AWAY) {
+        anyhow::ensure!(began.elapsed() < NOTICED, "nobody says that the collector is away");
+        if since.is_none() && is_told() {
+            since = Some(Instant::now());
+        }
+        said += 1;
+        let text = format!("line {said}");
+        on_1.says(&room, &text).await?;
+        on_1.reads(&text).await?;
+        sleep(Duration::from_millis(50)).await;
+    }
+    for part in parts {
         assert_eq!(told(part, "does not take traces"), 1, "{:#?}", part.log_lines());
     }
     let lost = |text: &str| {
@@ -56,7 +65,6 @@ async fn the_product_goes_on_while_the_collector_is_away_and_says_so_once() -> R
     let url = format!("{}/metrics", arena.stack.urls().gateway_admin(1));
     assert!(lost(&reqwest::get(url).await?.text().await?), "what was lost is counted");
 
-    assert!(watched.collector.spans().iter().all(|span| span.name != "chatto leave room"));
     watched.collector.again().await?;
     on_1.leaves_room(&room).await?;
     watched.collector.finds("leaving", |spans| has(spans, "chatto leave room")).await?;
@@ -85,9 +93,24 @@ async fn what_still_waits_goes_out_when_a_service_stops() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_was_never_there_does_not_keep_a_service_from_stopping() -> Result<()> {
-    let nowhere = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
-    let watched = watched_with("no-collector", &nowhere).await?;
-    watched.arena.newcomer("alice").await?.enters(1).await?;
+    runs_and_stops("no-collector", "http://127.0.0.1:9").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_one_that_takes_connections_and_says_nothing() -> Result<()> {
+    // Nobody accepts; the kernel does.
+    let deaf = TcpListener::bind("127.0.0.1:0").await?;
+    runs_and_stops("deaf-collector", &format!("http://{}", deaf.local_addr()?)).await
+}
+
+async fn runs_and_stops(name: &str, endpoint: &str) -> Result<()> {
+    let watched = watched_with(name, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).await?;
+    let alice = watched.arena.newcomer("alice").await?.enters(1).await?;
+    let began = Instant::now();
+    for n in 0..20 {
+        alice.creates_room(&watched.arena.unique(&format!("room {n}"))).await?;
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
     for part in [watched.arena.stack.gateway(1), watched.arena.stack.api(1)] {
         let began = Instant::now();
         let status = part.stop().await?;

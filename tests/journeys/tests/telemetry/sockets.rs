@@ -21,9 +21,11 @@ async fn a_message_to_a_room_of_004() -> Result<()> {
     let room = room["_id"].as_str().context("a room has an id")?;
     on_1.joins(room).await?;
     on_2.joins(room).await?;
-    on_1.says(room, SAID).await?;
-    on_2.reads(SAID).await?;
-    let trace = one_trace(&watched.collector, "chatto chat message", 2).await?;
+    let post = async || {
+        on_1.says(room, SAID).await?;
+        on_2.reads(SAID).await.map(drop)
+    };
+    let trace = one_trace(&watched.collector, "chatto chat message", post).await?;
     let kinds = ["chatto chat message", "publish", "deliver"].map(|name| trace.named(name)[0].kind);
     assert_eq!(kinds, [SpanKind::Server, SpanKind::Producer, SpanKind::Consumer]);
     assert_eq!(trace.named("deliver")[0].attributes["switchboard.topic"], "conversation");
@@ -70,9 +72,11 @@ async fn a_direct_of_002() -> Result<()> {
     let on_2 = enters_002(arena, &bob, 2).await?;
     opens(&on_1, &bob).await?;
     opens(&on_2, &alice).await?;
-    granted(on_1.asks("chatMessage", SAID).await?)?;
-    on_2.hears("chatMessage", |message| message["msg"] == SAID).await?;
-    one_trace(&watched.collector, "one-to-one chatMessage", 2).await?;
+    let post = async || {
+        granted(on_1.asks("chatMessage", SAID).await?)?;
+        on_2.hears("chatMessage", |message| message["msg"] == SAID).await.map(drop)
+    };
+    one_trace(&watched.collector, "one-to-one chatMessage", post).await?;
     assert!(!watched.collector.text().contains(SAID));
     Ok(())
 }
@@ -89,10 +93,13 @@ async fn a_chat_of_003_goes_by_the_topics_of_its_users() -> Result<()> {
         socket.asks("fetch-users", json!({"limit": 1})).await?;
         sockets.push(socket);
     }
-    let ack = sockets[0].asks("send-message", json!({"user": bob.name, "message": SAID})).await?;
-    assert_eq!(ack["chat"]["message"], SAID);
-    sockets[1].hears("chat", |_| true).await?;
-    let trace = one_trace(&watched.collector, "messenger send-message", 2).await?;
+    let post = async || {
+        let message = json!({"user": bob.name, "message": SAID});
+        let ack = sockets[0].asks("send-message", message).await?;
+        assert_eq!(ack["chat"]["message"], SAID);
+        sockets[1].hears("chat", |_| true).await.map(drop)
+    };
+    let trace = one_trace(&watched.collector, "messenger send-message", post).await?;
     let topics =
         trace.named("deliver").into_iter().map(|span| &*span.attributes["switchboard.topic"]);
     assert_eq!(topics.collect::<Vec<_>>(), ["user", "user"]);
@@ -107,8 +114,10 @@ async fn a_frame_of_001() -> Result<()> {
     let site = Site::at(arena.stack.urls().api(1));
     let room = crate::rest::conversation(&site, &alice.token, &arena.unique("room")).await?;
     let (on_1, on_2) = (alice.watches(1, &room).await?, bob.watches(2, &room).await?);
-    on_1.sends(&json!({"text": SAID}));
-    on_2.hears("message", |frame| frame["message"]["text"] == SAID).await?;
-    one_trace(&watched.collector, "conversations post", 2).await?;
+    let post = async || {
+        on_1.sends(&json!({"text": SAID}));
+        on_2.hears("message", |frame| frame["message"]["text"] == SAID).await.map(drop)
+    };
+    one_trace(&watched.collector, "conversations post", post).await?;
     Ok(())
 }
