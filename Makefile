@@ -3,10 +3,11 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup build run test test-rust test-clients lint lint-rust lint-proto lint-deps fmt \
-	guard guard-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
+	guard guard-accept proto-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
+BASELINE := proto/baseline.binpb
 CLIENT_TESTS := $(shell find tests/clients -name node_modules -prune -o -name '*.test.*js' -print \
 	2>/dev/null | sort)
 
@@ -73,15 +74,20 @@ lint-rust:
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
 
-# buf is one program; its Python package brings it compiled.
+# buf is one program; its Python package brings it compiled. The contract as it was released is
+# proto/baseline.binpb: what other services were compiled with goes on working.
 lint-proto:
 	@if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then \
 		echo "skipped: buf lint needs python3 with venv"; \
 	else \
 		{ [ -x $(BUF)/bin/buf ] || { rm -rf $(BUF) && python3 -m venv $(BUF) && \
 		$(BUF)/bin/pip install -q --disable-pip-version-check buf-bin==$(BUF:.local/buf-%=%); }; } && \
-		echo "buf lint proto" && $(BUF)/bin/buf lint proto; \
+		echo "buf lint proto" && $(BUF)/bin/buf lint proto && \
+		echo "buf breaking proto" && $(BUF)/bin/buf breaking proto --against $(BASELINE); \
 	fi
+
+proto-accept: lint-proto ## Take the protobuf contract as it is now for the released one
+	$(BUF)/bin/buf build proto --exclude-source-info -o $(BASELINE)
 
 lint-deps:
 	@if command -v cargo-deny >/dev/null; then echo "cargo deny check" && cargo deny check; \

@@ -1,6 +1,6 @@
 //! MariaDB and Redis: private ones, or those the environment names.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
@@ -12,7 +12,7 @@ use crate::{
     part::{LogSink, Part},
     place,
     ports::PortBook,
-    redis,
+    redis::{self, RedisKind, RedisPlan},
 };
 
 /// Where a server comes from.
@@ -37,15 +37,20 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Backing {
     pub(crate) mariadb: Option<Part>,
-    pub(crate) redis: Option<Part>,
+    /// Several in a cluster.
+    pub(crate) redis: Vec<Part>,
     pub(crate) database_url: String,
     pub(crate) redis_url: String,
+    /// More settings of who talks to Redis.
+    pub(crate) redis_env: Vec<(String, String)>,
+    /// Addresses of a cluster's nodes and of their bus.
+    redis_nodes: Vec<(SocketAddr, SocketAddr)>,
 }
 
 impl Backing {
     /// Plans the private ones; starts nothing.
     pub(crate) fn prepare(
-        (database, redis): (&Source, &Source),
+        (database, redis, kind): (&Source, &Source, RedisKind),
         home: &Arc<Home>,
         ports: &mut PortBook,
         logs: &LogSink,
@@ -57,14 +62,18 @@ impl Backing {
                 (Some(Part::new(plan, home, logs)), url)
             }
         };
-        let (redis, redis_url) = match redis {
-            Source::At(url) => (None, url.clone()),
-            Source::Private => {
-                let (plan, url) = redis::plan(home, ports)?;
-                (Some(Part::new(plan, home, logs)), url)
-            }
+        let plan = match redis {
+            Source::At(url) => RedisPlan::given(url),
+            Source::Private => redis::plan(kind, home, ports)?,
         };
-        Ok(Self { mariadb, redis, database_url, redis_url })
+        Ok(Self {
+            mariadb,
+            redis: plan.servers.into_iter().map(|plan| Part::new(plan, home, logs)).collect(),
+            database_url,
+            redis_url: plan.url,
+            redis_env: plan.env,
+            redis_nodes: plan.nodes,
+        })
     }
 
     /// The private ones, in the order in which they start.
@@ -72,8 +81,15 @@ impl Backing {
         self.mariadb.iter().chain(&self.redis)
     }
 
+    /// Starts the private ones; returns once they serve and the database exists.
+    pub(crate) async fn start(&self) -> Result<()> {
+        try_join_all(self.parts().map(Part::start)).await?;
+        redis::unite(&self.redis_nodes).await?;
+        self.create_database().await
+    }
+
     /// Makes sure that the database exists.
-    pub(crate) async fn create_database(&self) -> Result<()> {
+    async fn create_database(&self) -> Result<()> {
         let (mut server, name) = open_server(&self.database_url).await?;
         let statement = format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4");
         sqlx::raw_sql(AssertSqlSafe(statement))
@@ -96,9 +112,9 @@ impl Servers {
     pub async fn up(database: &Source, redis: &Source, logs: &LogSink) -> Result<Self> {
         let home = Arc::new(Home::temporary(&place::local(), "servers")?);
         let mut ports = PortBook::default();
-        let backing = Backing::prepare((database, redis), &home, &mut ports, logs)?;
-        try_join_all(backing.parts().map(Part::start)).await?;
-        backing.create_database().await?;
+        let sources = (database, redis, RedisKind::Server);
+        let backing = Backing::prepare(sources, &home, &mut ports, logs)?;
+        backing.start().await?;
         Ok(Self { backing, _ports: ports })
     }
 
@@ -122,8 +138,8 @@ impl Servers {
 
     /// The private Redis.
     #[must_use]
-    pub const fn redis(&self) -> Option<&Part> {
-        self.backing.redis.as_ref()
+    pub fn redis(&self) -> Option<&Part> {
+        self.backing.redis.first()
     }
 
     /// Stops the private ones.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
-use local_stack::{FixedPorts, Options, Ports, Source, silent, terminal};
+use local_stack::{FixedPorts, Options, Ports, RedisKind, Source, silent, terminal};
 
 /// Switchboard on one machine, with private MariaDB and Redis.
 #[derive(Debug, Parser)]
@@ -122,6 +122,9 @@ pub(crate) struct StackFor {
     size: Size,
     #[command(flatten)]
     given: Given,
+    /// What a private Redis is like
+    #[arg(long, env = "REDIS_KIND", value_enum, default_value = "server")]
+    redis_kind: RedisKind,
     /// Show the services' log lines
     #[arg(long, env = "SHOW_LOGS")]
     show_logs: bool,
@@ -139,6 +142,7 @@ impl StackFor {
             front: true,
             database,
             redis,
+            redis_kind: self.redis_kind,
             logs: if self.show_logs { terminal(false) } else { silent() },
             ..Options::alone("command")
         }

@@ -22,12 +22,14 @@ pub(crate) struct Janitor(Child);
 impl Janitor {
     /// None when both servers are private: they vanish with all they hold.
     pub(crate) fn hire(backing: &Backing, redis_prefix: &str) -> Result<Option<Self>> {
-        if backing.mariadb.is_some() && backing.redis.is_some() {
+        if backing.mariadb.is_some() && !backing.redis.is_empty() {
             return Ok(None);
         }
         let mut command = Command::new(place::program("switchboard-local")?);
         command.arg("tidy-after").env("REDIS_PREFIX", redis_prefix);
-        command.env("DATABASE_URL", &backing.database_url).env("REDIS_URL", &backing.redis_url);
+        let stays = backing.redis.is_empty();
+        let redis_url = if stays { &*backing.redis_url } else { "" };
+        command.env("DATABASE_URL", &backing.database_url).env("REDIS_URL", redis_url);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.process_group(0).spawn().context("can't start switchboard-local")?;
         Ok(Some(Self(child)))
@@ -46,7 +48,11 @@ impl Drop for Janitor {
 pub async fn tidy_after(database_url: &str, redis_url: &str, redis_prefix: &str) -> Result<()> {
     let until_the_end = || std::io::stdin().read_to_end(&mut Vec::new());
     tokio::task::spawn_blocking(until_the_end).await??;
-    let keys = forget_keys(redis_url, redis_prefix).await;
+    // A private Redis vanishes with all it holds.
+    let keys = match redis_url {
+        "" => Ok(()),
+        stays => forget_keys(stays, redis_prefix).await,
+    };
     let (mut server, name) = open_server(database_url).await?;
     let statement = format!("DROP DATABASE IF EXISTS `{name}`");
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut server).await?;

@@ -6,6 +6,7 @@
 //! | [`stack`] | brings it up, hands out its parts and URLs, stops it in order |
 //! | [`part`] | one supervised program: start, kill, pause, restart, wait until ready |
 //! | `backing`, `mariadb`, `redis` | the servers below; private ones, or given by URL |
+//! | [`certificates`] | for servers that speak TLS |
 //! | `services`, `front` | how message-api, the gateways and HAProxy are started |
 //! | `addresses`, `ports` | who listens where |
 //! | [`strait`] | proxies between the parts, for tests: slow, silent, cut |
@@ -15,6 +16,7 @@
 
 mod addresses;
 pub mod backing;
+pub mod certificates;
 mod front;
 mod home;
 pub mod janitor;
@@ -29,8 +31,10 @@ pub mod stack;
 pub mod strait;
 
 pub use backing::{Servers, Source};
+pub use certificates::Authority;
 pub use options::Options;
 pub use part::{Command, LogSink, Part, silent, terminal};
 pub use ports::{FixedPorts, Ports};
+pub use redis::RedisKind;
 pub use stack::{Stack, Urls};
 pub use strait::{Link, Straits, Weather};

@@ -6,6 +6,7 @@ use crate::{
     backing::Source,
     part::{LogSink, silent},
     ports::Ports,
+    redis::RedisKind,
 };
 
 /// The choices; take [`Options::default`] and change what differs.
@@ -29,6 +30,8 @@ pub struct Options {
     pub database: Source,
     /// Where Redis is.
     pub redis: Source,
+    /// What a private Redis is like.
+    pub redis_kind: RedisKind,
     /// The database; made if need be. None: the one in the URL.
     pub database_name: Option<String>,
     /// Before every Redis key and channel.
@@ -75,6 +78,7 @@ impl Default for Options {
             ports: Ports::Free,
             database: Source::Private,
             redis: Source::Private,
+            redis_kind: RedisKind::Server,
             database_name: None,
             redis_prefix: "switchboard".to_owned(),
             forget: false,

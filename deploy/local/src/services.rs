@@ -22,7 +22,7 @@ pub(crate) fn apis(
     straits: &Straits,
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
-    let service = service("message-api", options)?
+    let service = service("message-api", options, &options.api_env)?
         .env("JWT_SECRET", &options.jwt_secret)
         .env("MEDIA_URL", format!("file://{}", home.path().join("media").display()));
     let plan = |(number, at): (usize, &ApiAddresses)| {
@@ -32,6 +32,7 @@ pub(crate) fn apis(
             .clone()
             .env("DATABASE_URL", database)
             .env("REDIS_URL", redis)
+            .envs(&backing.redis_env)
             .env("HTTP_ADDR", at.http.to_string())
             .env("GRPC_ADDR", at.grpc.to_string())
             .env("ADMIN_ADDR", at.admin.to_string())
@@ -48,13 +49,15 @@ pub(crate) fn gateways(
     straits: &Straits,
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
-    let service = service("socket-gateway", options)?;
+    let service = service("socket-gateway", options, &options.gateway_env)?;
+    let scheme = if has(&options.gateway_env, "MESSAGE_API_CA_FILE") { "https" } else { "http" };
     let plan = |(number, at): (usize, &GatewayAddresses)| {
         let redis = straits.through(Link::GatewayToRedis(number), &backing.redis_url)?;
-        let apis = apis_of(number, straits, &addresses.apis)?;
+        let apis = apis_of(number, straits, scheme, &addresses.apis)?;
         let launch = service
             .clone()
             .env("REDIS_URL", redis)
+            .envs(&backing.redis_env)
             .env("MESSAGE_API_GRPC_URL", apis.join(","))
             .env("HTTP_ADDR", at.http.to_string())
             .env("ADMIN_ADDR", at.admin.to_string())
@@ -65,9 +68,14 @@ pub(crate) fn gateways(
 }
 
 /// All message-apis as a gateway sees them.
-fn apis_of(gateway: usize, straits: &Straits, apis: &[ApiAddresses]) -> Result<Vec<String>> {
+fn apis_of(
+    gateway: usize,
+    straits: &Straits,
+    scheme: &str,
+    apis: &[ApiAddresses],
+) -> Result<Vec<String>> {
     let url = |(api, at): (usize, &ApiAddresses)| {
-        straits.through(Link::GatewayToApi(gateway, api), &format!("http://{}", at.grpc))
+        straits.through(Link::GatewayToApi(gateway, api), &format!("{scheme}://{}", at.grpc))
     };
     let mut urls = (1..).zip(apis).map(url).collect::<Result<Vec<_>>>()?;
     let first = (gateway - 1) % urls.len();
@@ -75,12 +83,19 @@ fn apis_of(gateway: usize, straits: &Straits, apis: &[ApiAddresses]) -> Result<V
     Ok(urls)
 }
 
-/// What both are told alike.
-fn service(program: &str, options: &Options) -> Result<Launch> {
-    Ok(Launch::new(place::program(program)?)
+/// What both are told alike, before what one of them is told `more`.
+fn service(program: &str, options: &Options, more: &[(String, String)]) -> Result<Launch> {
+    let launch = Launch::new(place::program(program)?)
         .env("ENVIRONMENT", "development")
-        .env("REDIS_PREFIX", &options.redis_prefix)
-        .env("SERVICE_TOKEN", &options.service_token))
+        .env("REDIS_PREFIX", &options.redis_prefix);
+    Ok(match has(more, "SERVICE_TOKEN_FILE") {
+        true => launch,
+        false => launch.env("SERVICE_TOKEN", &options.service_token),
+    })
+}
+
+fn has(settings: &[(String, String)], name: &str) -> bool {
+    settings.iter().any(|(known, _)| known == name)
 }
 
 fn plan(kind: &str, number: usize, launch: Launch, admin: SocketAddr) -> Plan {

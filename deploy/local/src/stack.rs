@@ -54,7 +54,7 @@ impl Stack {
             false => Home::temporary(&place::local(), &options.name)?,
         });
         let mut addresses = Addresses::choose(options)?;
-        let sources = (&options.database, &options.redis);
+        let sources = (&options.database, &options.redis, options.redis_kind);
         let mut backing = Backing::prepare(sources, &home, &mut addresses.book, &options.logs)?;
         if let Some(name) = &options.database_name {
             backing.database_url = with_database(&backing.database_url, name)?;
@@ -81,8 +81,7 @@ impl Stack {
 
     /// Starts every part, each kind once the kinds that it needs are ready.
     pub async fn start(&self) -> Result<()> {
-        try_join_all(self.backing.parts().map(Part::start)).await?;
-        self.backing.create_database().await?;
+        self.backing.start().await?;
         if self.forget
             && let Some(janitor) = Janitor::hire(&self.backing, &self.redis_prefix)?
         {
@@ -122,10 +121,10 @@ impl Stack {
         self.backing.mariadb.as_ref()
     }
 
-    /// The private Redis; none when it was given.
+    /// The private Redis, or the first of its cluster; none when it was given.
     #[must_use]
-    pub const fn redis(&self) -> Option<&Part> {
-        self.backing.redis.as_ref()
+    pub fn redis(&self) -> Option<&Part> {
+        self.backing.redis.first()
     }
 
     /// The front door, if there is one.
@@ -218,10 +217,16 @@ impl Urls<'_> {
         &self.0.backing.database_url
     }
 
-    /// Redis.
+    /// Redis; of a cluster its masters, with commas between.
     #[must_use]
     pub fn redis(&self) -> &str {
         &self.0.backing.redis_url
+    }
+
+    /// More settings that Redis needs: `REDIS_CLUSTER`, `REDIS_CA_FILE`.
+    #[must_use]
+    pub fn redis_env(&self) -> &[(String, String)] {
+        &self.0.backing.redis_env
     }
 
     /// All of it as environment variables, for a command that shall use the stack.
@@ -238,6 +243,7 @@ impl Urls<'_> {
             ("JWT_SECRET".to_owned(), self.0.jwt_secret.clone()),
             ("GATEWAYS".to_owned(), self.gateways().to_string()),
         ];
+        env.extend_from_slice(self.redis_env());
         env.extend(self.front().map(|url| ("FRONT_URL".to_owned(), url)));
         for n in 1..=self.gateways() {
             env.push((format!("GATEWAY_{n}_URL"), self.gateway(n)));

@@ -152,12 +152,23 @@ impl fmt::Display for Code {
 pub struct ChatError {
     code: Code,
     message: Cow<'static, str>,
+    field: Option<&'static str>,
 }
 
 impl ChatError {
     /// A refusal with a sentence that names what was wrong. The sentence reaches clients.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), field: None }
+    }
+
+    /// The same, of this field of the request: a dotted path, e.g. `caller.user`. The field that was
+    /// named first stays.
+    #[must_use]
+    pub const fn of_field(mut self, field: &'static str) -> Self {
+        if self.field.is_none() {
+            self.field = Some(field);
+        }
+        self
     }
 
     /// The payload lacks something, or something in it has the wrong type.
@@ -193,6 +204,12 @@ impl ChatError {
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// The field of the request that is wrong, where that is known.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        self.field
     }
 
     /// The sentence for people.

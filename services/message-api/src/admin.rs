@@ -112,20 +112,17 @@ impl Health {
             }
             let redis = redis.unwrap_or_else(|_| Err(LATE.to_owned()));
             self.update(|report| report.redis = redis.err().unwrap_or_else(|| "ok".into()));
-            gauge_connections(&store, &sessions);
+            gauge_connections(&store);
             tokio::time::sleep(EVERY).await;
         }
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few connections")]
-fn gauge_connections(store: &Store, sessions: &Sessions) {
+fn gauge_connections(store: &Store) {
     let (all, idle) = store.connections();
     metrics::gauge!("switchboard_mysql_connections").set(all);
     metrics::gauge!("switchboard_mysql_connections_idle").set(idle as f64);
-    let (all, idle) = sessions.connections();
-    metrics::gauge!("switchboard_redis_connections").set(all as f64);
-    metrics::gauge!("switchboard_redis_connections_idle").set(idle as f64);
 }
 
 /// Serves for as long as it is polled.

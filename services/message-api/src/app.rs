@@ -9,7 +9,6 @@ use chat_core::{
     process::{Backoff, Shutdown},
 };
 use dialects::rest::RestState;
-use secrecy::ExposeSecret;
 use sqlx::mysql::MySqlConnectOptions;
 use telemetry::Traces;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
@@ -18,13 +17,16 @@ use crate::{
     admin::{self, Health, Phase},
     chat::Rules,
     config::{Config, Environment, Settings},
-    counts, grpc, http,
+    counts,
+    grpc::{self, ServiceTokens},
+    http,
     media::Library,
     passwords::Passwords,
     publisher::Publisher,
     sessions::Sessions,
     store::{Store, StoreError, database, group_commit::GroupCommit, migrate::migrate},
     tokens::Tokens,
+    watch::Watches,
 };
 
 /// How long MySQL may be away at the start.
@@ -106,13 +108,18 @@ async fn start(
 ) -> Result<(Serving, Serving)> {
     let rules = rules(config, settings, health, stages).await?;
     let library = Library::new(rules.store.clone(), settings.media.clone());
+    let watches = Watches::start(rules.store.clone(), config.watches_max, &stages.servers);
     let chat: Arc<dyn Chat> = Arc::new(rules);
     let limits = config.limits();
     let tasks = &stages.servers;
     let listener = bind("GRPC_ADDR", config.grpc_addr).await?;
-    let service = grpc::Service { chat: Arc::clone(&chat), limits, stop: tasks.clone() };
-    let token = grpc::ServiceToken::new(&settings.service_token);
-    let grpc = tasks.spawn(grpc::serve(listener, service, token, health.clone(), tasks.clone()));
+    let (gateways, others) = (settings.service_token.as_ref(), settings.service_tokens.as_ref());
+    let tokens = ServiceTokens::new(gateways, others).map_err(anyhow::Error::msg)?;
+    tokens.follow(gateways, others, tasks);
+    let service =
+        grpc::Service { chat: Arc::clone(&chat), limits, tokens, watches, stop: tasks.clone() };
+    let tls = settings.grpc_tls.clone();
+    let grpc = tasks.spawn(grpc::serve(listener, service, tls, health.clone(), tasks.clone()));
     let legs = dialects::rest::router(RestState {
         chat,
         media: Arc::new(library),
@@ -137,11 +144,12 @@ async fn rules(
     let pool = database::pool(settings.database.clone(), config.database_connections);
     database::check_durability(&pool).await.context("asking MySQL how durable it is")?;
     let store = Store::new(pool);
-    let url = settings.redis_url.expose_secret();
-    let sessions = Sessions::new(url, config.redis_prefix.clone(), config.session_ttl())
-        .map_err(|e| anyhow::anyhow!("REDIS_URL: {e}"))?;
-    let publisher =
-        Publisher::start(settings.redis.clone(), config.redis_prefix.clone(), &stages.publishing)?;
+    let redis = &settings.redis;
+    redis.check().await.map_err(anyhow::Error::msg)?;
+    // Until the last event is published.
+    stages.publishing.spawn_until_stopped(redis.clone().keep_map());
+    let sessions = Sessions::new(redis, config.session_ttl());
+    let publisher = Publisher::start(redis, &stages.publishing);
     stages.servers.spawn_until_stopped(health.clone().watch(store.clone(), sessions.clone()));
     Ok(Rules {
         group_commit: GroupCommit::start(&store, &publisher, &stages.commits),

@@ -4,14 +4,22 @@ use std::{
     net::SocketAddr, path::PathBuf, sync::Arc, thread::available_parallelism, time::Duration,
 };
 
-use chat_core::{Limits, Password, chat::HISTORY_MAX, process::Secret};
+use chat_core::{
+    Limits, Password,
+    chat::HISTORY_MAX,
+    process::{Secret, ServiceToken, read_certificates, read_key},
+};
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
-use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
+use redis_link::{Redis, RedisSettings};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
 use telemetry::TelemetrySettings;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-use crate::{media::Place, store::database};
+use crate::{grpc::TokensFile, media::Place, store::database};
+
+/// How long a caller may take to show its certificate.
+const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// message-api: users, sessions, conversations and messages, over REST and gRPC.
 #[derive(Clone, Debug, Parser)]
@@ -29,17 +37,9 @@ pub struct Config {
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = value_parser!(u32).range(6..=1_000))]
     pub database_connections: u32,
 
-    /// Redis: `redis://:password@host:6379`
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: Option<SecretString>,
-
-    /// A file that holds REDIS_URL
-    #[arg(long, env = "REDIS_URL_FILE")]
-    pub redis_url_file: Option<PathBuf>,
-
-    /// What all keys and channels in Redis begin with; the same for all services
-    #[arg(long, env = "REDIS_PREFIX", default_value = "switchboard")]
-    pub redis_prefix: String,
+    /// Redis
+    #[command(flatten)]
+    pub redis: RedisSettings,
 
     /// Where REST is served
     #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:3100")]
@@ -61,13 +61,36 @@ pub struct Config {
     #[arg(long, env = "JWT_SECRET_FILE")]
     pub jwt_secret_file: Option<PathBuf>,
 
-    /// What gateways must show; at least 16 bytes, the same for all services
+    /// What gateways must show; at least 16 characters, the same for all gateways
     #[arg(long, env = "SERVICE_TOKEN", hide_env_values = true)]
     pub service_token: Option<SecretString>,
 
-    /// A file that holds SERVICE_TOKEN
+    /// A file that holds SERVICE_TOKEN, read again when it changes; while the token is rotated, two
+    /// lines: the new one first
     #[arg(long, env = "SERVICE_TOKEN_FILE")]
     pub service_token_file: Option<PathBuf>,
+
+    /// A file with the tokens of other services, `name token` a line, read again when it changes;
+    /// a name may have several lines, # begins a comment
+    #[arg(long, env = "SERVICE_TOKENS_FILE")]
+    pub service_tokens_file: Option<PathBuf>,
+
+    /// A PEM file with gRPC's certificate and those between it and its CA; with it gRPC is served
+    /// over TLS only
+    #[arg(long, env = "GRPC_TLS_CERT_FILE")]
+    pub grpc_tls_cert_file: Option<PathBuf>,
+
+    /// A PEM file with the key of GRPC_TLS_CERT_FILE
+    #[arg(long, env = "GRPC_TLS_KEY_FILE")]
+    pub grpc_tls_key_file: Option<PathBuf>,
+
+    /// A PEM file with the CA of the certificates that callers must show then
+    #[arg(long, env = "GRPC_TLS_CLIENT_CA_FILE")]
+    pub grpc_tls_client_ca_file: Option<PathBuf>,
+
+    /// Most streams of WatchEvents that one service may have open to one replica
+    #[arg(long, env = "WATCHES_MAX", default_value_t = 16, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub watches_max: u32,
 
     /// In production session cookies are sent over HTTPS only
     #[arg(long, env = "ENVIRONMENT", value_enum, default_value_t = Environment::Production)]
@@ -137,14 +160,16 @@ pub enum Environment {
 pub struct Settings {
     /// From DATABASE_URL.
     pub database: MySqlConnectOptions,
-    /// From REDIS_URL.
-    pub redis_url: SecretString,
-    /// From REDIS_URL.
-    pub redis: redis::Client,
+    /// From REDIS_URL and its like; not yet connected.
+    pub redis: Redis,
     /// From JWT_SECRET.
     pub jwt_secret: SecretString,
     /// From SERVICE_TOKEN.
-    pub service_token: SecretString,
+    pub service_token: Option<ServiceToken>,
+    /// From SERVICE_TOKENS_FILE.
+    pub service_tokens: Option<TokensFile>,
+    /// From GRPC_TLS_….
+    pub grpc_tls: Option<ServerTlsConfig>,
     /// From MEDIA_URL.
     pub media: Place,
 }
@@ -154,27 +179,58 @@ impl Config {
     pub fn settings(&self) -> Result<Settings, String> {
         let database_url =
             secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
-        let redis_url =
-            secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref(), 1)?;
-        let token = (self.service_token.as_ref(), self.service_token_file.as_ref());
-        if self.redis_prefix.is_empty() || self.redis_prefix.contains(char::is_whitespace) {
-            return Err("REDIS_PREFIX must be a word".into());
-        }
         Ok(Settings {
             database: database::options(database_url.expose_secret())
                 .map_err(|e| format!("DATABASE_URL: {e}"))?,
-            redis: redis_client(redis_url.expose_secret())
-                .map_err(|e| format!("REDIS_URL: {e}"))?,
-            redis_url,
+            redis: self.redis.check()?,
             jwt_secret: secret(
                 "JWT_SECRET",
                 self.jwt_secret.as_ref(),
                 self.jwt_secret_file.as_ref(),
                 32,
             )?,
-            service_token: secret("SERVICE_TOKEN", token.0, token.1, 16)?,
+            service_token: self.service_token()?,
+            service_tokens: self
+                .service_tokens_file
+                .as_deref()
+                .map(TokensFile::read)
+                .transpose()?,
+            grpc_tls: self.grpc_tls()?,
             media: Place::open(&self.media_url()?).map_err(|e| format!("MEDIA_URL: {e}"))?,
         })
+    }
+
+    /// None where only SERVICE_TOKENS_FILE says who may call.
+    fn service_token(&self) -> Result<Option<ServiceToken>, String> {
+        let (value, file) = (self.service_token.as_ref(), self.service_token_file.as_ref());
+        if value.is_none() && file.is_none() && self.service_tokens_file.is_some() {
+            return Ok(None);
+        }
+        ServiceToken::read(value, file).map(Some)
+    }
+
+    fn grpc_tls(&self) -> Result<Option<ServerTlsConfig>, String> {
+        let (cert, key) = match (&self.grpc_tls_cert_file, &self.grpc_tls_key_file) {
+            (Some(cert), Some(key)) => (cert, key),
+            (None, None) if self.grpc_tls_client_ca_file.is_none() => return Ok(None),
+            (None, _) => return Err("GRPC_TLS_CERT_FILE must be set too".into()),
+            (Some(_), None) => return Err("GRPC_TLS_KEY_FILE must be set too".into()),
+        };
+        let cert = read_certificates("GRPC_TLS_CERT_FILE", cert)?;
+        let key = read_key("GRPC_TLS_KEY_FILE", key)?;
+        let identity = Identity::from_pem(cert, key);
+        let mut tls = ServerTlsConfig::new().identity(identity).timeout(TLS_HANDSHAKE);
+        if let Some(path) = &self.grpc_tls_client_ca_file {
+            let ca = read_certificates("GRPC_TLS_CLIENT_CA_FILE", path)?;
+            tls = tls.client_ca_root(Certificate::from_pem(ca));
+        }
+        // Do they fit together?
+        Server::builder().tls_config(tls.clone()).map_err(|e| {
+            let cause =
+                std::error::Error::source(&e).map_or_else(String::new, |e| format!(": {e}"));
+            format!("GRPC_TLS_KEY_FILE and GRPC_TLS_CERT_FILE can't be used{cause}")
+        })?;
+        Ok(Some(tls))
     }
 
     /// How long texts and passwords may be.
@@ -218,16 +274,6 @@ impl Config {
         let cores = || available_parallelism().map_or(1, usize::from);
         self.hash_parallel.map_or_else(cores, |n| n as usize)
     }
-}
-
-/// How long Redis' machine may leave what we wrote unacknowledged.
-const UNTAKEN_MAX: Duration = Duration::from_secs(5);
-
-/// Batches go out at once, whatever their size. A lost route ends the connection, else publishing
-/// would wait for the kernel to give up: a quarter of an hour.
-fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
-    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
-    redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 
 fn secret(
@@ -277,6 +323,11 @@ mod tests {
             ("--redis-prefix=", "REDIS_PREFIX"),
             ("--jwt-secret=short", "JWT_SECRET"),
             ("--service-token=short", "SERVICE_TOKEN"),
+            ("--service-tokens-file=/nonexistent", "SERVICE_TOKENS_FILE"),
+            ("--grpc-tls-cert-file=/nonexistent", "GRPC_TLS_KEY_FILE"),
+            ("--grpc-tls-key-file=/nonexistent", "GRPC_TLS_CERT_FILE"),
+            ("--grpc-tls-client-ca-file=/nonexistent", "GRPC_TLS_CERT_FILE"),
+            ("--watches-max=0", "WATCHES_MAX"),
             ("--http-addr=nowhere", "HTTP_ADDR"),
             ("--guests=perhaps", "GUESTS"),
             ("--lobby-max=1001", "LOBBY_MAX"),

@@ -3,25 +3,32 @@
 //! Every verb makes three moves: parse, ask, convert. Posts, which come one a call or many over one
 //! stream, do so in posts.rs.
 
-mod auth;
+mod gate;
 mod parse;
 mod posts;
 mod server;
 mod spans;
 mod timing;
+mod tokens;
+mod watch;
 
 use std::sync::Arc;
 
 use chat_core::{Chat, ChatError, ConversationId, Limits, MessageId, Seq, process::Shutdown};
 use futures_util::stream::BoxStream;
 use switchboard_proto::{
-    convert::{instant, session_id, timestamp},
+    convert::{instant, timestamp},
     status::from_error,
     v1::{self, chat_service_server::ChatService},
 };
 use tonic::{Request, Response, Status, Streaming};
 
-pub use self::{auth::ServiceToken, server::serve};
+use crate::watch::Watches;
+
+pub use self::{
+    server::serve,
+    tokens::{ServiceName, ServiceTokens, TokensFile},
+};
 
 /// The service on the port `Chat`.
 pub struct Service {
@@ -29,6 +36,10 @@ pub struct Service {
     pub chat: Arc<dyn Chat>,
     /// Sizes, checked at this edge as at any other.
     pub limits: Limits,
+    /// Who may call.
+    pub tokens: ServiceTokens,
+    /// Who watches.
+    pub watches: Watches,
     /// Once it begins, streams of posts end as soon as what they have taken is answered.
     pub stop: Shutdown,
 }
@@ -105,7 +116,7 @@ impl ChatService for Service {
     ) -> Answer<v1::EndSessionResponse> {
         let request = request.into_inner();
         answer(async {
-            self.chat.end_session(session_id(&request.session_id)?).await?;
+            self.chat.end_session(parse::session(&request.session_id)?).await?;
             Ok(v1::EndSessionResponse {})
         })
         .await
@@ -166,7 +177,7 @@ impl ChatService for Service {
     ) -> Answer<v1::DeleteAccountResponse> {
         let request = request.into_inner();
         answer(async {
-            self.chat.delete_account(&parse::user(request.user)?).await?;
+            self.chat.delete_account(&parse::user(&*self.chat, request.user).await?).await?;
             Ok(v1::DeleteAccountResponse {})
         })
         .await
@@ -179,7 +190,10 @@ impl ChatService for Service {
         let request = request.into_inner();
         answer(async {
             let title = parse::title(&request.title)?;
-            let room = self.chat.create_room(&parse::caller(request.caller)?, title).await?;
+            let room = self
+                .chat
+                .create_room(&parse::caller(&*self.chat, request.caller).await?, title)
+                .await?;
             Ok(v1::CreateRoomResponse { conversation: Some((&room).into()) })
         })
         .await
@@ -191,8 +205,11 @@ impl ChatService for Service {
     ) -> Answer<v1::GetConversationResponse> {
         let request = request.into_inner();
         answer(async {
-            let id = request.conversation_id.parse()?;
-            let found = self.chat.conversation(&parse::caller(request.caller)?, id).await?;
+            let id = parse::conversation(&request.conversation_id)?;
+            let found = self
+                .chat
+                .conversation(&parse::caller(&*self.chat, request.caller).await?, id)
+                .await?;
             Ok(v1::GetConversationResponse { conversation: Some((&found).into()) })
         })
         .await
@@ -205,7 +222,8 @@ impl ChatService for Service {
         let request = request.into_inner();
         answer(async {
             let after = Some(request.after).filter(|after| !after.is_empty());
-            let page = self.chat.rooms(after, request.limit).await?;
+            let page =
+                self.chat.rooms(after, request.limit).await.map_err(|e| e.of_field("after"))?;
             Ok(v1::ListRoomsResponse {
                 conversations: page.conversations.iter().map(Into::into).collect(),
                 next: page.next.unwrap_or_default(),
@@ -221,7 +239,10 @@ impl ChatService for Service {
         let request = request.into_inner();
         answer(async {
             let peer = parse::direct_peer(request.peer)?;
-            let direct = self.chat.open_direct(&parse::caller(request.caller)?, peer).await?;
+            let direct = self
+                .chat
+                .open_direct(&parse::caller(&*self.chat, request.caller).await?, peer)
+                .await?;
             Ok(v1::OpenDirectResponse { conversation: Some((&direct).into()) })
         })
         .await
@@ -233,7 +254,10 @@ impl ChatService for Service {
     ) -> Answer<v1::ListDirectsResponse> {
         let request = request.into_inner();
         answer(async {
-            let directs = self.chat.directs(&parse::caller(request.caller)?, request.limit).await?;
+            let directs = self
+                .chat
+                .directs(&parse::caller(&*self.chat, request.caller).await?, request.limit)
+                .await?;
             let conversations = directs.iter().map(Into::into).collect();
             Ok(v1::ListDirectsResponse { conversations })
         })
@@ -266,7 +290,7 @@ impl ChatService for Service {
         let request = request.into_inner();
         answer(async {
             let text = parse::text(&request.text, &self.limits)?;
-            let caller = parse::caller(request.caller)?;
+            let caller = parse::caller(&*self.chat, request.caller).await?;
             let message = self.chat.edit(&caller, MessageId(request.message_id), text).await?;
             Ok(v1::EditMessageResponse { message: Some((&message).into()) })
         })
@@ -279,7 +303,7 @@ impl ChatService for Service {
     ) -> Answer<v1::DeleteMessageResponse> {
         let request = request.into_inner();
         answer(async {
-            let caller = parse::caller(request.caller)?;
+            let caller = parse::caller(&*self.chat, request.caller).await?;
             self.chat.delete(&caller, MessageId(request.message_id)).await?;
             Ok(v1::DeleteMessageResponse {})
         })
@@ -292,7 +316,7 @@ impl ChatService for Service {
     ) -> Answer<v1::GetMessageResponse> {
         let request = request.into_inner();
         answer(async {
-            let caller = parse::caller(request.caller)?;
+            let caller = parse::caller(&*self.chat, request.caller).await?;
             let message = self.chat.message(&caller, MessageId(request.message_id)).await?;
             Ok(v1::GetMessageResponse { message: Some((&message).into()) })
         })
@@ -305,8 +329,8 @@ impl ChatService for Service {
     ) -> Answer<v1::GetHistoryResponse> {
         let request = request.into_inner();
         answer(async {
-            let id = request.conversation_id.parse()?;
-            let caller = parse::caller(request.caller)?;
+            let id = parse::conversation(&request.conversation_id)?;
+            let caller = parse::caller(&*self.chat, request.caller).await?;
             let span = parse::span(request.span);
             let page = self.chat.history(&caller, id, span, request.limit).await?;
             let messages = page.messages.iter().map(Into::into).collect();
@@ -322,7 +346,7 @@ impl ChatService for Service {
     ) -> Answer<v1::MarkReadResponse> {
         let request = request.into_inner();
         answer(async {
-            let caller = parse::caller(request.caller)?;
+            let caller = parse::caller(&*self.chat, request.caller).await?;
             self.chat.mark_read(&caller, MessageId(request.message_id)).await?;
             Ok(v1::MarkReadResponse {})
         })
@@ -335,8 +359,11 @@ impl ChatService for Service {
     ) -> Answer<v1::GetUnreadCountResponse> {
         let request = request.into_inner();
         answer(async {
-            let id = request.conversation_id.parse()?;
-            let count = self.chat.unread_count(&parse::caller(request.caller)?, id).await?;
+            let id = parse::conversation(&request.conversation_id)?;
+            let count = self
+                .chat
+                .unread_count(&parse::caller(&*self.chat, request.caller).await?, id)
+                .await?;
             Ok(v1::GetUnreadCountResponse { count })
         })
         .await
@@ -348,8 +375,8 @@ impl ChatService for Service {
     ) -> Answer<v1::MarkSeenResponse> {
         let request = request.into_inner();
         answer(async {
-            let id = request.conversation_id.parse()?;
-            let caller = parse::caller(request.caller)?;
+            let id = parse::conversation(&request.conversation_id)?;
+            let caller = parse::caller(&*self.chat, request.caller).await?;
             let former = self.chat.mark_seen(&caller, id, request.seen.map(instant)).await?;
             Ok(v1::MarkSeenResponse { seen: former.map(timestamp) })
         })
@@ -362,7 +389,7 @@ impl ChatService for Service {
     ) -> Answer<v1::ListChangesResponse> {
         let request = request.into_inner();
         answer(async {
-            let id = request.conversation_id.parse()?;
+            let id = parse::conversation(&request.conversation_id)?;
             let changes = self.chat.changes(id, Seq(request.since), request.limit).await?;
             Ok(v1::ListChangesResponse { changes: changes.iter().map(Into::into).collect() })
         })
@@ -375,7 +402,8 @@ impl ChatService for Service {
     ) -> Answer<v1::GetHeadsResponse> {
         let request = request.into_inner();
         answer(async {
-            let heads = self.chat.heads(parse::conversations(&request.conversation_ids)).await?;
+            let ids = parse::conversations(&request.conversation_ids);
+            let heads = self.chat.heads(ids).await.map_err(|e| e.of_field("conversation_ids"))?;
             let head = |(id, seq): (ConversationId, Seq)| v1::Head {
                 conversation_id: id.to_string(),
                 seq: seq.0,
@@ -383,5 +411,17 @@ impl ChatService for Service {
             Ok(v1::GetHeadsResponse { heads: heads.into_iter().map(head).collect() })
         })
         .await
+    }
+
+    type WatchEventsStream = BoxStream<'static, Result<v1::WatchEventsResponse, Status>>;
+
+    async fn watch_events(
+        &self,
+        request: Request<v1::WatchEventsRequest>,
+    ) -> Answer<Self::WatchEventsStream> {
+        let watching = watch::Watching::of(&request, self)?;
+        let begun = watch::begin(&self.watches, watching.service(), request.into_inner()).await;
+        let watcher = begun.map_err(|refusal| refused(&refusal))?;
+        Ok(Response::new(Box::pin(watch::answers(watcher, watching))))
     }
 }

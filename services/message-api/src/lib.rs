@@ -12,6 +12,7 @@
 //! | [`publisher`] | hop 7: Redis PUBLISH after the commit |
 //! | [`sessions`], [`tokens`], [`passwords`] | who is who |
 //! | `refusals` | what of a run is refused before the rest is asked for |
+//! | [`watch`] | everything durable, as a stream for other services |
 //! | [`media`] | uploads: their kind, their bytes, whose they are |
 //! | [`admin`], [`counts`] | health, readiness, metrics |
 
@@ -29,3 +30,4 @@ mod refusals;
 pub mod sessions;
 pub mod store;
 pub mod tokens;
+pub mod watch;

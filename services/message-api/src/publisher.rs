@@ -1,12 +1,14 @@
 //! Hop 7 of 10: publish on Redis what has become durable. From store/group_commit.rs (posts) and
 //! chat/ (the rest); next socket-gateway's subscriber.rs.
 //!
-//! One task, so that what was handed over first is published first. It never holds up whoever
-//! committed, and what it loses the gateways notice by a hole in `seq`, and ask for.
+//! One task for each lane (one server has one lane), so that what was handed over first is
+//! published first, and a master of a cluster that is away holds up only its own. It never holds
+//! up whoever committed, and what it loses the gateways notice by a hole in `seq`, and ask for.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
@@ -14,13 +16,14 @@ use std::{
 
 use chat_core::{ConversationId, Event, Topic, UserId, child_span, process::Shutdown};
 use prost::Message as _;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis_link::{Line, Redis};
 use switchboard_proto::v1;
 use telemetry::context;
 use tokio::sync::mpsc;
 use tracing::Span;
 
-/// Events that may wait, and about how many bytes of them; the next is dropped, and counted.
+/// Events that may wait in a lane, and about how many bytes of them in all; the next is dropped,
+/// and counted.
 const QUEUE: usize = 16_384;
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Events in one round trip.
@@ -42,50 +45,69 @@ pub struct Publication {
     pub span: Span,
 }
 
-/// The way to the publishing task. It ends once shutdown has begun (or the last clone of this is
+/// The way to the publishing tasks. They end once shutdown has begun (or the last clone of this is
 /// gone) and all is out.
 #[derive(Clone, Debug)]
 pub struct Publisher {
-    queue: mpsc::Sender<Publication>,
+    /// None: a test takes the events.
+    redis: Option<Redis>,
+    /// One for each lane, by number.
+    queues: Arc<[mpsc::Sender<Publication>]>,
     waiting_bytes: Arc<AtomicUsize>,
 }
 
 impl Publisher {
-    /// A publisher, and the end at which its task (or a test) takes the events.
+    /// A publisher, and the end at which a test takes the events.
     #[must_use]
     pub fn new() -> (Self, mpsc::Receiver<Publication>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self { queue: sender, waiting_bytes: Arc::default() }, receiver)
+        (Self { redis: None, queues: [sender].into(), waiting_bytes: Arc::default() }, receiver)
     }
 
-    /// A publisher whose task publishes on the channels `{prefix}:{topic}`.
-    pub fn start(
-        client: redis::Client,
-        prefix: String,
-        tasks: &Shutdown,
-    ) -> redis::RedisResult<Self> {
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(usize::MAX)
-            .set_max_delay(Duration::from_secs(1))
-            .set_connection_timeout(Some(TIMEOUT))
-            .set_response_timeout(Some(TIMEOUT));
-        let redis = ConnectionManager::new_lazy_with_config(client, config)?;
-        let (publisher, queue) = Self::new();
-        let waiting_bytes = Arc::clone(&publisher.waiting_bytes);
-        let stop = tasks.clone();
-        tasks.spawn(Task { redis, prefix, is_down: false, waiting_bytes, stop }.run(queue));
-        Ok(publisher)
+    /// A publisher whose tasks publish on the topics' channels.
+    #[must_use]
+    pub fn start(redis: &Redis, tasks: &Shutdown) -> Self {
+        let waiting_bytes = Arc::<AtomicUsize>::default();
+        let queues = Line::steady(redis).into_iter().map(|line| {
+            let (sender, queue) = mpsc::channel(QUEUE);
+            let up = match redis.is_cluster() {
+                true => {
+                    let lane = line.lane().stem().to_owned();
+                    metrics::gauge!("switchboard_publisher_up", "lane" => lane)
+                }
+                false => metrics::gauge!("switchboard_publisher_up"),
+            };
+            let (waiting_bytes, stop) = (Arc::clone(&waiting_bytes), tasks.clone());
+            tasks.spawn(Task { line, up, is_down: false, waiting_bytes, stop }.run(queue));
+            sender
+        });
+        Self { redis: Some(redis.clone()), queues: queues.collect(), waiting_bytes }
     }
 
     /// Hands an event over, without waiting. Its span is a child of the current one.
     pub fn publish(&self, topics: Vec<Topic>, event: Event) {
+        let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_cluster()) else {
+            return self.hand_over(0, topics, event);
+        };
+        let mut lanes: BTreeMap<usize, Vec<Topic>> = BTreeMap::new();
+        for topic in topics {
+            lanes.entry(redis.lane_of(topic).number()).or_default().push(topic);
+        }
+        for (lane, topics) in lanes {
+            self.hand_over(lane, topics, event.clone());
+        }
+    }
+
+    fn hand_over(&self, lane: usize, topics: Vec<Topic>, event: Event) {
         let span = child_span!("publish", otel.kind = "producer", messaging.system = "redis");
         let more = weight(&event);
         let before = self.waiting_bytes.fetch_add(more, Ordering::Relaxed);
         let fits = before + more <= QUEUE_BYTES;
-        if !fits || self.queue.try_send(Publication { topics, event, span }).is_err() {
+        if !fits || self.queues[lane].try_send(Publication { topics, event, span }).is_err() {
             self.waiting_bytes.fetch_sub(more, Ordering::Relaxed);
             lost(1);
+        } else {
+            WAITING.increment(1);
         }
     }
 }
@@ -95,9 +117,14 @@ fn weight(event: &Event) -> usize {
     size_of::<Vec<Topic>>() + event.weight()
 }
 
+/// Events that wait in all lanes. Found once: this is counted for each.
+static WAITING: LazyLock<metrics::Gauge> =
+    LazyLock::new(|| metrics::gauge!("switchboard_publications_waiting"));
+
+/// Notes that so many events wait no more, and how many bytes are left.
 #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
-fn gauge_waiting(events: usize, bytes: usize) {
-    metrics::gauge!("switchboard_publications_waiting").set(events as f64);
+fn gauge_out(events: usize, bytes: usize) {
+    WAITING.decrement(events as f64);
     metrics::gauge!("switchboard_publications_waiting_bytes").set(bytes as f64);
 }
 
@@ -120,8 +147,8 @@ pub fn topics(conversation: ConversationId, peers: Option<[UserId; 2]>) -> Vec<T
 }
 
 struct Task {
-    redis: ConnectionManager,
-    prefix: String,
+    line: Line,
+    up: metrics::Gauge,
     is_down: bool,
     waiting_bytes: Arc<AtomicUsize>,
     stop: Shutdown,
@@ -142,7 +169,7 @@ impl Task {
             let outcome = self.deliver(&taken).await;
             let bytes = taken.iter().map(|publication| weight(&publication.event)).sum();
             let waiting = self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
-            gauge_waiting(queue.len(), waiting);
+            gauge_out(taken.len(), waiting);
             self.note(outcome, taken.len());
             taken.clear();
             if self.is_down && queue.is_closed() {
@@ -167,16 +194,16 @@ impl Task {
 
     async fn publish(&mut self, publications: &[Publication]) -> Result<(), String> {
         let mut pipe = redis::pipe();
-        let published_us = now_us();
+        let (lane, published_us) = (self.line.lane(), now_us());
         for Publication { topics, event, span } in publications {
             let traceparent = context::of(span);
             let event = v1::Event { traceparent, published_us, ..v1::Event::from(event) };
             let payload = event.encode_to_vec();
             for topic in topics {
-                pipe.publish(format!("{}:{topic}", self.prefix), payload.as_slice()).ignore();
+                lane.publish(&mut pipe, &lane.channel(*topic), &payload);
             }
         }
-        match tokio::time::timeout(TIMEOUT, pipe.query_async::<()>(&mut self.redis)).await {
+        match tokio::time::timeout(TIMEOUT, pipe.query_async::<()>(&mut self.line)).await {
             Ok(published) => published.map_err(|e| e.to_string()),
             Err(_) => Err("no answer in time".into()),
         }
@@ -185,18 +212,22 @@ impl Task {
     /// Counts every loss, logs an outage once.
     fn note(&mut self, outcome: Result<(), String>, events: usize) {
         let was_down = std::mem::replace(&mut self.is_down, outcome.is_err());
-        metrics::gauge!("switchboard_publisher_up").set(if self.is_down { 0 } else { 1 });
+        self.up.set(if self.is_down { 0 } else { 1 });
         match outcome {
             Ok(()) => {
                 metrics::counter!("switchboard_publications_total").increment(events as u64);
                 if was_down {
-                    tracing::info!("publishing on Redis works again");
+                    tracing::info!(
+                        lane = self.line.lane().stem(),
+                        "publishing on Redis works again"
+                    );
                 }
             }
             Err(cause) => {
                 lost(events);
                 if !was_down {
-                    tracing::warn!(cause, "can't publish on Redis: live events come late");
+                    let lane = self.line.lane().stem();
+                    tracing::warn!(lane, cause, "can't publish on Redis: live events come late");
                 }
             }
         }

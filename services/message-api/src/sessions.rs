@@ -4,13 +4,17 @@
 //! |---|---|
 //! | `{prefix}:session:{SessionId}` | JSON, who it is; expires when not used for long |
 //! | `{prefix}:user-sessions:{user id}` | sorted set of that user's session ids by when they began; expires no sooner than they |
+//!
+//! In a cluster each key lies in the lane of its name, so no command concerns two of them.
 
-use std::time::{Duration, Instant};
+use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chat_core::{ChatError, Session, SessionId, User, UserId, Username, clock};
-use deadpool_redis::{Pool, PoolConfig, Runtime, Timeouts};
+use futures_util::future::{join_all, try_join_all};
 use rand::RngExt;
+use redis::{Cmd, FromRedisValue, Pipeline};
+use redis_link::{Line, Redis};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +29,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The way to the sessions.
 #[derive(Clone)]
 pub struct Sessions {
-    pool: Pool,
-    prefix: String,
+    redis: Redis,
+    /// One for each lane, by number.
+    lines: Vec<Line>,
     ttl: Duration,
 }
 
@@ -50,14 +55,10 @@ pub struct Begun {
 }
 
 impl Sessions {
-    /// Connects when first used. The error is a sentence about the URL.
-    pub fn new(url: &str, prefix: String, ttl: Duration) -> Result<Self, String> {
-        let mut config = deadpool_redis::Config::from_url(url);
-        let timeouts =
-            Timeouts { wait: Some(TIMEOUT), create: Some(TIMEOUT), recycle: Some(TIMEOUT) };
-        config.pool = Some(PoolConfig { max_size: 16, timeouts, ..PoolConfig::default() });
-        let pool = config.create_pool(Some(Runtime::Tokio1)).map_err(|e| e.to_string())?;
-        Ok(Self { pool, prefix, ttl })
+    /// Connects when first used.
+    #[must_use]
+    pub fn new(redis: &Redis, ttl: Duration) -> Self {
+        Self { redis: redis.clone(), lines: Line::brisk(redis), ttl }
     }
 
     /// Begins a session.
@@ -65,15 +66,19 @@ impl Sessions {
         let secret = URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 32]>());
         let id = SessionId::of_secret(&secret);
         let record = Record::of(user)?;
-        let (index, ttl) = (self.index(user.id), self.ttl.as_secs());
+        let (lane, index) = self.index(user.id);
+        let ttl = self.ttl.as_secs();
+        // The list first: a session that is in no list could not be ended with its account.
         let mut pipe = redis::pipe();
-        pipe.cmd("SET").arg(self.key(&id)).arg(record).arg("EX").arg(ttl).ignore();
         pipe.zadd(&index, id.as_str(), clock::millis(clock::now())).ignore();
         pipe.zrange(&index, 0, -MOST_PER_USER - 1);
         pipe.zremrangebyrank(&index, 0, -MOST_PER_USER - 1).ignore();
         pipe.expire(&index, i64::try_from(ttl).unwrap_or(i64::MAX)).ignore();
-        let (too_many,): (Vec<String>,) =
-            pipe.query_async(&mut self.connection().await?).await.map_err(down)?;
+        let (too_many,): (Vec<String>,) = self.ask_all(lane, &pipe).await?;
+        let (lane, key) = self.key(&id);
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(record).arg("EX").arg(ttl);
+        self.ask::<()>(lane, &set).await?;
         let ended: Vec<_> = too_many.iter().filter_map(|raw| SessionId::parse(raw)).collect();
         for old in &ended {
             self.end(old).await?;
@@ -88,94 +93,119 @@ impl Sessions {
 
     /// The session of an id, if it lives. It then lives on for its whole time.
     pub async fn touch(&self, id: SessionId) -> Result<Option<Session>> {
-        let (ttl, mut redis) = (self.ttl.as_secs(), self.connection().await?);
+        let (ttl, (lane, key)) = (self.ttl.as_secs(), self.key(&id));
         let mut get = redis::cmd("GETEX");
-        get.arg(self.key(&id)).arg("EX").arg(ttl);
-        let stored: Option<String> = get.query_async(&mut redis).await.map_err(down)?;
+        get.arg(key).arg("EX").arg(ttl);
+        let stored: Option<String> = self.ask(lane, &get).await?;
         let Some(user) = stored.as_deref().map(Record::user).transpose()? else {
             return Ok(None);
         };
         // A session that is in no list could not be ended with its account.
-        let list = redis::Cmd::expire(self.index(user.id), i64::try_from(ttl).unwrap_or(i64::MAX));
-        list.query_async::<()>(&mut redis).await.map_err(down)?;
+        let (lane, index) = self.index(user.id);
+        let list = Cmd::expire(index, i64::try_from(ttl).unwrap_or(i64::MAX));
+        self.ask::<()>(lane, &list).await?;
         Ok(Some(Session { id, user }))
     }
 
     /// Ends a session. Ending a dead one is fine.
     pub async fn end(&self, id: &SessionId) -> Result<()> {
-        let mut redis = self.connection().await?;
-        let stored: Option<String> =
-            redis::cmd("GETDEL").arg(self.key(id)).query_async(&mut redis).await.map_err(down)?;
+        let (lane, key) = self.key(id);
+        let stored: Option<String> = self.ask(lane, redis::cmd("GETDEL").arg(key)).await?;
         if let Some(stored) = stored {
-            let index = self.index(Record::user(&stored)?.id);
-            let removed = redis::Cmd::zrem(index, id.as_str()).query_async::<()>(&mut redis).await;
-            removed.map_err(down)?;
+            let (lane, index) = self.index(Record::user(&stored)?.id);
+            self.ask::<()>(lane, &Cmd::zrem(index, id.as_str())).await?;
         }
         Ok(())
     }
 
     /// Ends all sessions of a user, and returns them.
     pub async fn end_all(&self, user: UserId) -> Result<Vec<SessionId>> {
-        let index = self.index(user);
-        let mut redis = self.connection().await?;
-        let listed: Vec<String> =
-            redis::Cmd::zrange(&index, 0, -1).query_async(&mut redis).await.map_err(down)?;
+        let (lane, index) = self.index(user);
+        let listed: Vec<String> = self.ask(lane, &Cmd::zrange(&index, 0, -1)).await?;
         let ended: Vec<_> = listed.iter().filter_map(|raw| SessionId::parse(raw)).collect();
         if !ended.is_empty() {
-            let mut pipe = redis::pipe();
-            for id in &ended {
-                pipe.del(self.key(id)).ignore();
-            }
+            let lanes = self.by_lane(&ended);
+            try_join_all(lanes.iter().map(async |(lane, ids)| {
+                let mut pipe = redis::pipe();
+                for id in ids {
+                    pipe.del(self.key(id).1).ignore();
+                }
+                self.ask_all::<()>(*lane, &pipe).await
+            }))
+            .await?;
             // Only those: another may have begun meanwhile.
-            pipe.zrem(&index, &listed).ignore();
-            pipe.query_async::<()>(&mut redis).await.map_err(down)?;
+            self.ask::<()>(lane, &Cmd::zrem(&index, &listed)).await?;
         }
         Ok(ended)
     }
 
     /// Those of the given that live. Asking does not lengthen their lives.
     pub async fn living(&self, ids: Vec<SessionId>) -> Result<Vec<SessionId>> {
-        if ids.is_empty() {
-            return Ok(ids);
-        }
-        let mut pipe = redis::pipe();
-        for id in &ids {
-            pipe.exists(self.key(id));
-        }
-        let lives: Vec<bool> =
-            pipe.query_async(&mut self.connection().await?).await.map_err(down)?;
-        Ok(ids.into_iter().zip(lives).filter_map(|(id, lives)| lives.then_some(id)).collect())
+        let lanes = self.by_lane(&ids);
+        let answers = lanes.into_iter().map(async |(lane, ids)| {
+            let mut pipe = redis::pipe();
+            for id in &ids {
+                pipe.exists(self.key(id).1);
+            }
+            let lives: Vec<bool> = self.ask_all(lane, &pipe).await?;
+            Ok::<_, ChatError>(
+                ids.into_iter().zip(lives).filter_map(|(id, lives)| lives.then_some(id)),
+            )
+        });
+        let answers: Vec<_> = try_join_all(answers).await?;
+        Ok(answers.into_iter().flatten().cloned().collect())
     }
 
-    /// Can Redis be reached?
+    /// Can Redis be reached? Of a cluster, every master that holds sessions.
     pub async fn ping(&self) -> Result<(), String> {
-        let mut redis = self.pool.get().await.map_err(|e| e.to_string())?;
-        redis::cmd("PING").query_async::<()>(&mut redis).await.map_err(|e| e.to_string())
+        let pings = self.lines.iter().map(async |line| {
+            // A question about a key: a node without its cluster answers PING.
+            let ask = Cmd::exists(line.lane().key("session:"));
+            let answer = ask.query_async::<()>(&mut line.clone()).await;
+            answer.map_err(|cause| match self.redis.is_cluster() {
+                true => format!("{}: {cause}", self.redis.whereabouts(line.lane())),
+                false => cause.to_string(),
+            })
+        });
+        join_all(pings).await.into_iter().collect()
     }
 
-    async fn connection(&self) -> Result<deadpool_redis::Connection> {
-        // The parts have bounds of their own; this is for all of them together.
-        let began = Instant::now();
-        let connection = tokio::time::timeout(TIMEOUT, self.pool.get()).await;
-        metrics::histogram!("switchboard_pool_wait_seconds", "pool" => "redis")
-            .record(began.elapsed());
-        connection.map_err(|_| down("no connection in time"))?.map_err(down)
+    async fn ask<T: FromRedisValue>(&self, lane: usize, command: &Cmd) -> Result<T> {
+        let mut line = self.lines[lane].clone();
+        in_time(command.query_async(&mut line)).await
     }
 
-    /// Connections to Redis, and how many of them are idle.
-    #[must_use]
-    pub fn connections(&self) -> (usize, usize) {
-        let status = self.pool.status();
-        (status.size, status.available)
+    async fn ask_all<T: FromRedisValue>(&self, lane: usize, commands: &Pipeline) -> Result<T> {
+        let mut line = self.lines[lane].clone();
+        in_time(commands.query_async(&mut line)).await
     }
 
-    fn key(&self, id: &SessionId) -> String {
-        format!("{}:session:{}", self.prefix, id.as_str())
+    fn by_lane<'a>(&self, ids: &'a [SessionId]) -> BTreeMap<usize, Vec<&'a SessionId>> {
+        let mut lanes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for id in ids {
+            lanes.entry(self.key(id).0).or_default().push(id);
+        }
+        lanes
     }
 
-    fn index(&self, user: UserId) -> String {
-        format!("{}:user-sessions:{user}", self.prefix)
+    /// The number of its lane, and the key there.
+    fn key(&self, id: &SessionId) -> (usize, String) {
+        self.named(&format!("session:{}", id.as_str()))
     }
+
+    fn index(&self, user: UserId) -> (usize, String) {
+        self.named(&format!("user-sessions:{user}"))
+    }
+
+    fn named(&self, name: &str) -> (usize, String) {
+        let lane = self.redis.lane_of_key(name);
+        (lane.number(), lane.key(name))
+    }
+}
+
+async fn in_time<T>(asked: impl Future<Output = redis::RedisResult<T>>) -> Result<T> {
+    let answer = tokio::time::timeout(TIMEOUT, asked).await;
+    answer.map_err(|_| down("no answer in time"))?.map_err(down)
 }
 
 /// Redis not being there never means that somebody is logged out.

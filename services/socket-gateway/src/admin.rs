@@ -39,8 +39,8 @@ async fn metrics(State(health): State<Health>) -> String {
     health.metrics.render()
 }
 
-/// One field for each cause: no connection to Redis or silence on it, what was missed not yet made
-/// good, a stop.
+/// One field for each cause: no connection to Redis or silence on it (and of which server), what
+/// was missed not yet made good, a stop.
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     let silent = health.subscriber.silent_for();
     let hears_redis = health.subscriber.hears();
@@ -51,6 +51,7 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     let body = json!({
         "ready": ready,
         "hears_redis": hears_redis,
+        "silent_redis": health.subscriber.silent_servers(),
         "bus_silent_ms": u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
         "repaired": repaired,
         "stopping": stopping,

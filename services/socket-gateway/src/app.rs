@@ -13,6 +13,7 @@ use dialects::{
     tinychat::socket::TinychatLeg,
 };
 use rand::RngExt;
+use redis_link::Line;
 use telemetry::Traces;
 use tokio::time::sleep;
 
@@ -30,7 +31,7 @@ use crate::{
     sessions::Sessions,
     sockets::{self, Mount},
     subscriber::Subscriber,
-    whisper::{self, Line},
+    whisper,
 };
 
 /// The legs on Socket.IO; one line for each protocol.
@@ -49,6 +50,7 @@ pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
     let config = &settings.config;
     #[cfg(feature = "sabotage")]
     crate::sabotage::choose(config.sabotage.as_deref());
+    settings.redis.check().await?;
     let listener = server::bind(config.http_addr)?;
     let admin_listener = server::bind(config.admin_addr)?;
     // First only readiness goes, then what serves clients.
@@ -125,22 +127,24 @@ fn ports(
     let chat: Arc<dyn Chat> = Arc::new(ChatClient::new(
         &config.message_api_grpc_url,
         &settings.service_token,
+        settings.message_api_tls.clone(),
         config.calls_max,
         background,
     )?);
-    let line = Line::new(settings.redis.clone()).map_err(|e| format!("REDIS_URL: {e}"))?;
-    let probe = Arc::new(Probe::new(&config.redis_prefix, epoch));
+    let redis = &settings.redis;
+    background.spawn_until_stopped(redis.clone().keep_map());
+    let lines = Line::steady(redis);
+    let probes: Vec<_> =
+        redis.lanes().iter().map(|lane| Arc::new(Probe::new(lane, epoch))).collect();
 
-    let (whisperer, whispers) = whisper::queue();
-    background.spawn_until_stopped(whispers.publish(
-        config.redis_prefix.clone(),
-        line.clone(),
-        Arc::clone(&probe),
-    ));
+    let (whisperer, whispers) = whisper::queues(redis);
+    for ((whispers, line), probe) in whispers.into_iter().zip(&lines).zip(&probes) {
+        background.spawn_until_stopped(whispers.publish(line.clone(), Arc::clone(probe)));
+    }
     let presence = Presence::default();
     let sessions = Arc::new(Sessions::default());
     background.spawn_until_stopped(Arc::clone(&sessions).run(Arc::clone(&chat)));
-    let subscriber = Arc::new(Subscriber::new(&config.redis_prefix, probe));
+    let subscriber = Arc::new(Subscriber::new(redis, &probes));
     let feed = GatewayFeed::new(
         Arc::clone(&chat),
         Arc::clone(&subscriber),
@@ -149,20 +153,16 @@ fn ports(
         sessions,
         background.clone(),
     );
-    let census = Census::new(line.clone(), &config.redis_prefix);
+    let line = &lines[redis.presence().number()];
+    let census = Census::new(redis, line.clone());
     background.spawn_until_stopped(Arc::clone(&feed).compare_rosters_now_and_then(census));
     let rosters = Arc::clone(&feed);
     shutdown.spawn(presence.run(
-        Registry::new(line.clone(), &config.redis_prefix, epoch),
+        Registry::new(redis, line.clone(), epoch),
         move || rosters.compare_rosters_soon(),
         shutdown.clone(),
     ));
-    background.spawn(Arc::clone(&subscriber).run(
-        settings.redis.clone(),
-        line,
-        Arc::clone(&feed) as Arc<_>,
-        background.clone(),
-    ));
+    subscriber.start(&lines, &(Arc::clone(&feed) as Arc<_>), background);
     let feed: Arc<dyn Feed> = Arc::new(FeedHandle(feed));
     let ports = Ports {
         tasks: shutdown.clone(),

@@ -2,14 +2,16 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use chat_core::{Limits, process::Secret};
+use chat_core::{
+    Limits,
+    process::{ServiceToken, read_certificates, read_key},
+};
 use clap::Parser;
-use redis::{IntoConnectionInfo, io::tcp::TcpSettings};
-use secrecy::{ExposeSecret, SecretString};
+use redis_link::{Redis, RedisSettings};
+use secrecy::SecretString;
 use telemetry::TelemetrySettings;
 
-/// How long Redis' machine may leave what we wrote unacknowledged.
-const UNTAKEN_MAX: Duration = Duration::from_secs(5);
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 /// Holds Socket.IO and WebSocket clients and fans out what happens. Stateless: run as many as you
 /// have connections for.
@@ -34,25 +36,30 @@ pub struct Config {
     )]
     pub message_api_grpc_url: Vec<String>,
 
-    /// Redis, for pub/sub and presence
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: Option<SecretString>,
-
-    /// File that holds REDIS_URL
-    #[arg(long, env = "REDIS_URL_FILE")]
-    pub redis_url_file: Option<PathBuf>,
-
-    /// First part of every Redis key and channel; the same for all services of one deployment
-    #[arg(long, env = "REDIS_PREFIX", default_value = "switchboard")]
-    pub redis_prefix: String,
+    /// Redis
+    #[command(flatten)]
+    pub redis: RedisSettings,
 
     /// What this service shows message-api, at least 16 characters
     #[arg(long, env = "SERVICE_TOKEN", hide_env_values = true)]
     pub service_token: Option<SecretString>,
 
-    /// File that holds SERVICE_TOKEN
+    /// File that holds SERVICE_TOKEN, read again when it changes; while the token is rotated, two
+    /// lines: the new one first
     #[arg(long, env = "SERVICE_TOKEN_FILE")]
     pub service_token_file: Option<PathBuf>,
+
+    /// PEM file with the CA of message-api's certificates, for https:// in MESSAGE_API_GRPC_URL
+    #[arg(long, env = "MESSAGE_API_CA_FILE")]
+    pub message_api_ca_file: Option<PathBuf>,
+
+    /// PEM file with the certificate that message-api is shown, if it asks for one
+    #[arg(long, env = "MESSAGE_API_CERT_FILE")]
+    pub message_api_cert_file: Option<PathBuf>,
+
+    /// PEM file with the key of MESSAGE_API_CERT_FILE
+    #[arg(long, env = "MESSAGE_API_KEY_FILE")]
+    pub message_api_key_file: Option<PathBuf>,
 
     /// The enabled protocols; the same for all services
     #[arg(long, env = "PROTOCOLS", value_delimiter = ',', default_values = dialects::PROTOCOLS, value_parser = dialects::parse_protocol)]
@@ -116,10 +123,12 @@ pub struct Config {
 pub struct Settings {
     /// As given.
     pub config: Config,
-    /// The Redis URL, parsed.
-    pub redis: redis::Client,
+    /// Redis, not yet connected.
+    pub redis: Redis,
     /// The service token.
-    pub service_token: SecretString,
+    pub service_token: ServiceToken,
+    /// What it takes to speak TLS with message-api; none over http://.
+    pub message_api_tls: Option<ClientTlsConfig>,
     /// How long texts may be.
     pub limits: Limits,
     /// Most time that a client may let written data wait.
@@ -133,31 +142,54 @@ pub struct Settings {
 impl Config {
     /// Checks what clap can't. The error is one sentence that names the setting.
     pub fn check(self) -> Result<Settings, String> {
-        let redis_url = Secret {
-            name: "REDIS_URL",
-            value: self.redis_url.as_ref(),
-            file: self.redis_url_file.as_ref(),
-        }
-        .read()?;
-        let service_token = Secret {
-            name: "SERVICE_TOKEN",
-            value: self.service_token.as_ref(),
-            file: self.service_token_file.as_ref(),
-        }
-        .read()?;
-        if service_token.expose_secret().len() < 16 {
-            return Err("SERVICE_TOKEN must have at least 16 characters".into());
-        }
+        let token = (self.service_token.as_ref(), self.service_token_file.as_ref());
         Ok(Settings {
-            redis: redis_client(redis_url.expose_secret())
-                .map_err(|e| format!("REDIS_URL: {e}"))?,
-            service_token,
+            redis: self.redis.check()?,
+            service_token: ServiceToken::read(token.0, token.1)?,
+            message_api_tls: self.message_api_tls()?,
             limits: Limits { text_max: self.text_max as usize, ..Limits::default() },
             write_deadline: Duration::from_secs(self.write_deadline),
             drain_delay: Duration::from_secs(self.drain_delay),
             shutdown_grace: Duration::from_secs(self.shutdown_grace),
             config: self,
         })
+    }
+
+    fn message_api_tls(&self) -> Result<Option<ClientTlsConfig>, String> {
+        let (ca, cert) = (&self.message_api_ca_file, &self.message_api_cert_file);
+        let is_tls = |url: &String| url.trim().starts_with("https://");
+        let key = &self.message_api_key_file;
+        if !self.message_api_grpc_url.iter().any(is_tls) {
+            return match ca.as_ref().or(cert.as_ref()).or(key.as_ref()) {
+                None => Ok(None),
+                Some(_) => Err("MESSAGE_API_GRPC_URL must begin with https:// where \
+                                MESSAGE_API_CA_FILE, MESSAGE_API_CERT_FILE or MESSAGE_API_KEY_FILE \
+                                is set"
+                    .into()),
+            };
+        }
+        if !self.message_api_grpc_url.iter().all(is_tls) {
+            return Err("MESSAGE_API_GRPC_URL has both http:// and https://".into());
+        }
+        let ca = ca.as_ref().ok_or("MESSAGE_API_CA_FILE must be set for https://")?;
+        let ca = Certificate::from_pem(read_certificates("MESSAGE_API_CA_FILE", ca)?);
+        let tls = ClientTlsConfig::new().ca_certificate(ca);
+        let tls = match (cert, key) {
+            (None, None) => tls,
+            (Some(cert), Some(key)) => tls.identity(Identity::from_pem(
+                read_certificates("MESSAGE_API_CERT_FILE", cert)?,
+                read_key("MESSAGE_API_KEY_FILE", key)?,
+            )),
+            (None, Some(_)) => return Err("MESSAGE_API_CERT_FILE must be set too".into()),
+            (Some(_), None) => return Err("MESSAGE_API_KEY_FILE must be set too".into()),
+        };
+        // Do they fit together?
+        Endpoint::from_static("https://localhost").tls_config(tls.clone()).map_err(|e| {
+            let cause =
+                std::error::Error::source(&e).map_or_else(String::new, |e| format!(": {e}"));
+            format!("MESSAGE_API_KEY_FILE and MESSAGE_API_CERT_FILE can't be used{cause}")
+        })?;
+        Ok(Some(tls))
     }
 }
 
@@ -172,13 +204,6 @@ fn queue_bytes(given: &str) -> Result<usize, String> {
 fn bounded(given: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
     let number = given.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| format!("must be between {} and {}", range.start(), range.end()))
-}
-
-/// Batches go out at once, whatever their size. A lost route ends the connection, else it would
-/// wait for the kernel to give up: a quarter of an hour.
-fn redis_client(url: &str) -> redis::RedisResult<redis::Client> {
-    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(UNTAKEN_MAX);
-    redis::Client::open(url.into_connection_info()?.set_tcp_settings(tcp))
 }
 
 #[cfg(test)]
@@ -206,6 +231,17 @@ mod tests {
                 .contains("SERVICE_TOKEN")
         );
         let with = |more: [&'static str; 2]| [&GOOD[..], &more[..]].concat();
+        for file in ["--message-api-ca-file", "--message-api-cert-file", "--message-api-key-file"] {
+            assert!(refusal(&with([file, "/nonexistent"])).contains("MESSAGE_API_GRPC_URL"));
+        }
+        let tls = ["--message-api-grpc-url", "https://host:3101"];
+        assert!(refusal(&with(tls)).contains("MESSAGE_API_CA_FILE must"));
+        let ca = ["--message-api-ca-file", "/nonexistent"];
+        assert!(
+            refusal(&[&with(tls)[..], &ca].concat()).contains("MESSAGE_API_CA_FILE: can't read")
+        );
+        let mixed = ["--message-api-grpc-url", "https://host:3101,http://host:3101"];
+        assert!(refusal(&with(mixed)).contains("both"));
         assert!(refusal(&with(["--protocols", "chatto,irc"])).contains("irc"));
         assert!(refusal(&with(["--text-max", "0"])).contains("text-max"));
         assert!(refusal(&with(["--queue-bytes", "100"])).contains("queue-bytes"));

@@ -5,6 +5,8 @@
 //! route that is lost without a word, a Redis that hangs and a loop of ours that is stuck all show
 //! as the same silence, whatever the sockets say about themselves.
 //!
+//! Each lane has probes of its own, so that no master of a cluster is silent unnoticed.
+//!
 //! A probe is no event: it has a channel of its own for each gateway, and never reaches the feed.
 //! It carries when it was sent. One that comes late proves nothing about now and does not count;
 //! one that waits behind a stuck publish is not sent at all.
@@ -14,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use redis_link::Lane;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
@@ -26,7 +29,7 @@ pub const EVERY: Duration = Duration::from_millis(500);
 /// last sign of life, and the connections are made anew.
 pub const SILENCE: Duration = Duration::from_millis(2_500);
 
-/// The probes of one gateway.
+/// The probes of one gateway by one lane.
 #[derive(Debug)]
 pub struct Probe {
     channel: String,
@@ -39,9 +42,9 @@ pub struct Probe {
 impl Probe {
     /// None was sent yet. No other gateway has this epoch.
     #[must_use]
-    pub fn new(prefix: &str, epoch: u64) -> Self {
+    pub fn new(lane: &Lane, epoch: u64) -> Self {
         Self {
-            channel: format!("{prefix}:probe:{epoch:016x}"),
+            channel: lane.key(&format!("probe:{epoch:016x}")),
             born: Instant::now(),
             heard: AtomicU64::new(0),
             echo: Notify::new(),
@@ -113,11 +116,18 @@ impl Probe {
 
 #[cfg(test)]
 mod tests {
+    use redis_link::Redis;
+
     use super::*;
+
+    fn probe() -> Probe {
+        let redis = Redis::single("redis://127.0.0.1", "p").expect("a URL");
+        Probe::new(&redis.lanes()[0], 7)
+    }
 
     #[test]
     fn a_probe_that_comes_back_ends_the_silence_and_rubbish_does_not() {
-        let probe = Probe::new("p", 7);
+        let probe = probe();
         assert_eq!(probe.channel(), "p:probe:0000000000000007");
         probe.hear(b"");
         probe.hear(&u64::MAX.to_be_bytes());
@@ -128,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_probe_that_comes_too_late_proves_nothing() {
-        let probe = Probe { born: Instant::now() - 2 * SILENCE, ..Probe::new("p", 7) };
+        let probe = Probe { born: Instant::now() - 2 * SILENCE, ..probe() };
         probe.hear(&1_u64.to_be_bytes());
         assert!(probe.last_heard().is_none());
         assert!(probe.silent_for() >= SILENCE);

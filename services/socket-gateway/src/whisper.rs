@@ -3,17 +3,11 @@
 //! Probes go by the same connection, past the queue: they measure the way through Redis, not how
 //! much there is to say.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use chat_core::{Event, Fleeting, Topic};
 use prost::Message as _;
-use redis::{
-    Cmd, Pipeline, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
-};
+use redis_link::{Line, Redis};
 use switchboard_proto::v1;
 use telemetry::context;
 use tokio::{
@@ -32,67 +26,13 @@ const BATCH: usize = 256;
 /// How long Redis may take to answer.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// A connection that comes back by itself, never gives up, and can be made anew when it is open
-/// and deaf. Clones share it.
-#[derive(Clone)]
-pub struct Line {
-    redis: redis::Client,
-    now: Arc<Mutex<ConnectionManager>>,
-}
-
-impl Line {
-    /// Connects when first used.
-    pub fn new(redis: redis::Client) -> RedisResult<Self> {
-        let now = Arc::new(Mutex::new(connect(&redis)?));
-        Ok(Self { redis, now })
-    }
-
-    /// From now on by a new connection. What waits for an answer on the old one waits on.
-    pub fn renew(&self) {
-        match connect(&self.redis) {
-            Ok(new) => *self.now.lock().unwrap_or_else(PoisonError::into_inner) = new,
-            Err(cause) => tracing::warn!(%cause, "no new connection to Redis"),
-        }
-    }
-
-    fn now(&self) -> ConnectionManager {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-fn connect(redis: &redis::Client) -> RedisResult<ConnectionManager> {
-    let config = ConnectionManagerConfig::new()
-        .set_number_of_retries(usize::MAX)
-        .set_max_delay(Duration::from_secs(1))
-        .set_connection_timeout(Some(Duration::from_secs(2)))
-        .set_response_timeout(Some(ANSWER));
-    ConnectionManager::new_lazy_with_config(redis.clone(), config)
-}
-
-impl ConnectionLike for Line {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        let mut now = self.now();
-        Box::pin(async move { now.req_packed_command(command).await })
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        let mut now = self.now();
-        Box::pin(async move { now.req_packed_commands(pipeline, offset, count).await })
-    }
-
-    fn get_db(&self) -> i64 {
-        self.now().get_db()
-    }
-}
-
 /// Where whispers go in.
 #[derive(Clone)]
-pub struct Whisperer(Sender<Whisper>);
+pub struct Whisperer {
+    redis: Redis,
+    /// One for each lane, by number.
+    queues: Arc<[Sender<Whisper>]>,
+}
 
 /// What is told to whom, and in which trace.
 type Whisper = (Topic, Fleeting, String);
@@ -100,26 +40,33 @@ type Whisper = (Topic, Fleeting, String);
 impl Whisperer {
     /// Tells a topic something fleeting.
     pub fn whisper(&self, topic: Topic, event: Fleeting) {
-        if self.0.try_send((topic, event, context::here())).is_err() {
+        let queue = &self.queues[self.redis.lane_of(topic).number()];
+        if queue.try_send((topic, event, context::here())).is_err() {
             metrics::counter!("switchboard_whispers_dropped_total").increment(1);
         }
     }
 }
 
-/// What was whispered and is not yet published.
+/// What was whispered in one lane and is not yet published.
 pub struct Whispers(Receiver<Whisper>);
 
-/// The two ends of the queue.
+/// The two ends of the queues; the latter for each lane, by number.
 #[must_use]
-pub fn queue() -> (Whisperer, Whispers) {
-    let (sender, receiver) = channel(QUEUE);
-    (Whisperer(sender), Whispers(receiver))
+pub fn queues(redis: &Redis) -> (Whisperer, Vec<Whispers>) {
+    let (senders, receivers): (Vec<_>, _) = redis
+        .lanes()
+        .iter()
+        .map(|_| channel(QUEUE))
+        .map(|(sender, receiver)| (sender, Whispers(receiver)))
+        .unzip();
+    (Whisperer { redis: redis.clone(), queues: senders.into() }, receivers)
 }
 
 impl Whispers {
     /// Publishes in order, and a probe now and then, until every [`Whisperer`] is gone. A round
     /// trip takes a second at most, so a stuck one costs a probe or two, not the proof.
-    pub async fn publish(mut self, prefix: String, mut line: Line, probe: Arc<Probe>) {
+    pub async fn publish(mut self, mut line: Line, probe: Arc<Probe>) {
+        let lane = line.lane().clone();
         let mut batch = Vec::with_capacity(BATCH);
         let mut beat = interval(probe::EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,7 +75,7 @@ impl Whispers {
             tokio::select! {
                 biased;
                 _ = beat.tick() => {
-                    pipeline.publish(probe.channel(), &probe.payload()[..]).ignore();
+                    lane.publish(&mut pipeline, probe.channel(), &probe.payload());
                 }
                 count = self.0.recv_many(&mut batch, BATCH) => if count == 0 { return },
             }
@@ -136,7 +83,7 @@ impl Whispers {
             for (topic, event, traceparent) in batch.drain(..) {
                 let event = v1::Event::from(&Event::Fleeting(event));
                 let payload = v1::Event { traceparent, ..event }.encode_to_vec();
-                pipeline.publish(format!("{prefix}:{topic}"), payload).ignore();
+                lane.publish(&mut pipeline, &lane.channel(topic), &payload);
             }
             let sent = timeout(ANSWER, pipeline.exec_async(&mut line)).await;
             if !matches!(sent, Ok(Ok(()))) && whispers > 0 {

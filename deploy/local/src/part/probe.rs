@@ -20,6 +20,8 @@ pub(crate) enum Probe {
     Http(SocketAddr, &'static str),
     /// PING.
     Redis(SocketAddr),
+    /// Let us connect.
+    Listens(SocketAddr),
     /// Log in.
     Mysql(String),
 }
@@ -49,6 +51,7 @@ impl Probe {
                     bail!("PING is answered by {reply:?}");
                 }
             }
+            Self::Listens(addr) => drop(TcpStream::connect(addr).await?),
             Self::Mysql(url) => sqlx::MySqlConnection::connect(url).await?.close().await?,
         }
         Ok(())

@@ -2,12 +2,18 @@
 
 mod backoff;
 mod command_line;
+mod follow;
+mod pem;
 mod secret;
+mod service_token;
 mod shutdown;
 mod yield_core;
 
 pub use backoff::Backoff;
 pub use command_line::read_settings;
+pub use follow::follow_file;
+pub use pem::{read_certificates, read_key};
 pub use secret::Secret;
+pub use service_token::{SERVICE_TOKEN_MIN, ServiceToken};
 pub use shutdown::Shutdown;
 pub use yield_core::yield_core;

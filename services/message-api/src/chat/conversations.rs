@@ -44,7 +44,7 @@ impl Rules {
         let peer = self.store.user(&peer).await?;
         if peer.id == creator.id {
             let sentence = "you can't begin a conversation with yourself";
-            return Err(ChatError::new(Code::InvalidRecipient, sentence));
+            return Err(ChatError::new(Code::InvalidRecipient, sentence).of_field("peer"));
         }
         let id = self.store.open_direct(creator, &peer).await?;
         self.one_conversation(caller, id).await

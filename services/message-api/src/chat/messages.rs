@@ -61,7 +61,7 @@ impl Rules {
         }
         if media.len() > MEDIA_MAX {
             let sentence = format!("a message carries at most {MEDIA_MAX} media");
-            return Err(ChatError::new(Code::InvalidMedia, sentence));
+            return Err(ChatError::new(Code::InvalidMedia, sentence).of_field("media"));
         }
         let ids: Option<BTreeSet<_>> = media.iter().map(|url| media::id_of(url)).collect();
         if let (Some(ids), Some(owner)) = (ids, caller.user())
@@ -69,10 +69,8 @@ impl Rules {
         {
             return Ok(());
         }
-        Err(ChatError::new(
-            Code::InvalidMedia,
-            "a medium is a URL that an upload of yours returned",
-        ))
+        let sentence = "a medium is a URL that an upload of yours returned";
+        Err(ChatError::new(Code::InvalidMedia, sentence).of_field("media"))
     }
 
     pub(super) async fn edit_message(

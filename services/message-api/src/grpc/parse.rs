@@ -2,7 +2,7 @@
 //! any other edge.
 
 use chat_core::{
-    Caller, ChatError, ConversationId, Credential, Limits, MessageId, MessageText, Password,
+    Caller, Chat, ChatError, ConversationId, Credential, Limits, MessageId, MessageText, Password,
     SessionId, Title, User, UserId, Username,
     model::{NewMessage, Peer, Span},
 };
@@ -16,17 +16,56 @@ type Result<T> = std::result::Result<T, ChatError>;
 /// Sessions that can be asked for at once.
 const SESSIONS_MAX: usize = 1_000;
 
-pub(super) fn caller(party: Option<v1::Party>) -> Result<Caller> {
-    required(party, "caller")?.try_into()
+/// Who asks. A user may be named by their id or their name alone: then they are looked up.
+pub(super) async fn caller(chat: &dyn Chat, party: Option<v1::Party>) -> Result<Caller> {
+    use v1::party::Kind;
+    let party = party.and_then(|party| party.kind);
+    Ok(match required(party, "caller").map_err(in_field("caller"))? {
+        Kind::User(user) => Caller::User(whole(chat, user, "caller.user").await?),
+        Kind::Guest(name) => {
+            Caller::Guest(Username::parse(&name).map_err(in_field("caller.guest"))?)
+        }
+    })
 }
 
-pub(super) fn user(user: Option<v1::User>) -> Result<User> {
-    required(user, "user")?.try_into()
+/// The same for a user who is not the caller.
+pub(super) async fn user(chat: &dyn Chat, user: Option<v1::User>) -> Result<User> {
+    let user = required(user, "user").map_err(in_field("user"))?;
+    whole(chat, user, "user").await
+}
+
+/// Both given: whoever knows the user so well need not be made to wait for a look-up.
+async fn whole(chat: &dyn Chat, user: v1::User, field: &'static str) -> Result<User> {
+    let v1::User { id, name } = user;
+    match (id, &*name) {
+        (0, "") => {
+            let sentence = "a user needs an id or a name";
+            Err(ChatError::invalid_payload(sentence).of_field(field))
+        }
+        (0, name) => chat.user(Peer::Name(Username::parse(name).map_err(in_field(field))?)).await,
+        (id, "") => chat.user(Peer::Id(UserId(id))).await,
+        (id, name) => {
+            Ok(User { id: UserId(id), name: Username::parse(name).map_err(in_field(field))? })
+        }
+    }
+}
+
+/// Says which field a refusal is about.
+fn in_field(field: &'static str) -> impl FnOnce(ChatError) -> ChatError {
+    move |refusal| refusal.of_field(field)
 }
 
 /// Where a former page of users ended; empty for the first.
 pub(super) fn after(raw: &str) -> Result<Option<Username>> {
-    (!raw.is_empty()).then(|| Username::parse(raw)).transpose()
+    (!raw.is_empty()).then(|| Username::parse(raw)).transpose().map_err(in_field("after"))
+}
+
+pub(super) fn conversation(raw: &str) -> Result<ConversationId> {
+    if raw.is_empty() {
+        let sentence = "conversation_id is missing";
+        return Err(ChatError::invalid_payload(sentence).of_field("conversation_id"));
+    }
+    raw.parse()
 }
 
 pub(super) fn conversations(raw: &[String]) -> Vec<ConversationId> {
@@ -39,28 +78,35 @@ pub(super) fn account(
     limits: &Limits,
 ) -> Result<(Username, Option<Password>)> {
     let password = request.password.as_deref();
-    let password = password.map(|raw| Password::parse(raw, limits)).transpose()?;
-    Ok((Username::parse(&request.username)?, password))
+    let password = password.map(|raw| Password::parse(raw, limits)).transpose();
+    let name = Username::parse(&request.username).map_err(in_field("username"))?;
+    Ok((name, password.map_err(in_field("password"))?))
 }
 
 pub(super) fn log_in(request: &v1::LogInRequest) -> Result<(Username, Password)> {
-    Ok((Username::parse(&request.username)?, Password::offered(&request.password)?))
+    let name = Username::parse(&request.username).map_err(in_field("username"))?;
+    Ok((name, Password::offered(&request.password).map_err(in_field("password"))?))
 }
 
 pub(super) fn sessions(raw: &[String]) -> Result<Vec<SessionId>> {
     if raw.len() > SESSIONS_MAX {
-        return Err(ChatError::invalid_payload("at most 1,000 sessions at once"));
+        let sentence = "at most 1,000 sessions at once";
+        return Err(ChatError::invalid_payload(sentence).of_field("session_ids"));
     }
-    raw.iter().map(|id| session_id(id)).collect()
+    raw.iter().map(|id| session_id(id).map_err(in_field("session_ids"))).collect()
+}
+
+pub(super) fn session(raw: &str) -> Result<SessionId> {
+    session_id(raw).map_err(in_field("session_id"))
 }
 
 pub(super) fn name(raw: &str) -> Result<Username> {
-    Username::parse(raw)
+    Username::parse(raw).map_err(in_field("name"))
 }
 
 pub(super) fn credential(request: v1::AuthenticateRequest) -> Result<Credential> {
     use v1::authenticate_request::Credential as Shown;
-    Ok(match required(request.credential, "credential")? {
+    Ok(match required(request.credential, "credential").map_err(in_field("credential"))? {
         Shown::Secret(secret) => Credential::Session(secret.into()),
         Shown::Token(token) => Credential::Token(token.into()),
     })
@@ -68,35 +114,35 @@ pub(super) fn credential(request: v1::AuthenticateRequest) -> Result<Credential>
 
 pub(super) fn user_peer(request: v1::GetUserRequest) -> Result<Peer> {
     use v1::get_user_request::Peer as Named;
-    Ok(match required(request.peer, "peer")? {
-        Named::Name(name) => Peer::Name(Username::parse(&name)?),
+    Ok(match required(request.peer, "peer").map_err(in_field("peer"))? {
+        Named::Name(name) => Peer::Name(Username::parse(&name).map_err(in_field("name"))?),
         Named::Id(id) => Peer::Id(UserId(id)),
     })
 }
 
 pub(super) fn direct_peer(peer: Option<v1::open_direct_request::Peer>) -> Result<Peer> {
     use v1::open_direct_request::Peer as Named;
-    Ok(match required(peer, "peer")? {
-        Named::PeerName(name) => Peer::Name(Username::parse(&name)?),
+    Ok(match required(peer, "peer").map_err(in_field("peer"))? {
+        Named::PeerName(name) => Peer::Name(Username::parse(&name).map_err(in_field("peer_name"))?),
         Named::PeerId(id) => Peer::Id(UserId(id)),
     })
 }
 
 pub(super) fn title(raw: &str) -> Result<Title> {
-    Title::parse(raw)
+    Title::parse(raw).map_err(in_field("title"))
 }
 
 pub(super) fn text(raw: &str, limits: &Limits) -> Result<MessageText> {
-    MessageText::parse(raw, limits)
+    MessageText::parse(raw, limits).map_err(in_field("text"))
 }
 
 pub(super) fn new_message(request: v1::PostMessageRequest, limits: &Limits) -> Result<NewMessage> {
     let via = request.via().into();
     Ok(NewMessage {
-        conversation: request.conversation_id.parse()?,
+        conversation: conversation(&request.conversation_id)?,
         text: text(&request.text, limits)?,
         media: request.media,
-        client_id: client_id(&request.client_id)?,
+        client_id: client_id(&request.client_id).map_err(in_field("client_id"))?,
         via,
     })
 }

@@ -70,7 +70,7 @@ async fn ask(
              one conversation"
         )));
     }
-    let caller = parse::caller(first.caller.clone())?;
+    let caller = parse::caller(chat, first.caller.clone()).await?;
     let origin = first.origin.map(Into::into);
     let messages = run.into_iter().map(|request| parse::new_message(request, limits));
     let (messages, refusals) = Refusals::part(messages);

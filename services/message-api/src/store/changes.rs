@@ -44,6 +44,16 @@ impl Store {
     ) -> Result<Vec<Change>> {
         let head = self.head(conversation).await?;
         let until = Seq(since.0.saturating_add(limit.into())).min(head);
+        self.changes_between(conversation, since, until).await
+    }
+
+    /// The changes after `since` up to `until`, which are there.
+    pub async fn changes_between(
+        &self,
+        conversation: ConversationId,
+        since: Seq,
+        until: Seq,
+    ) -> Result<Vec<Change>> {
         if until <= since {
             return Ok(Vec::new());
         }

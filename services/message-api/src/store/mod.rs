@@ -8,6 +8,7 @@
 //! | `post`, `batch`, `hold`, `insert` | what such a commit takes and does |
 //! | `revise` | edits, deletions, reads: each a transaction of its own |
 //! | `changes` | the changes since a seq, and heads |
+//! | `logs` | messages and changes in the order of their ids, for those who watch |
 //! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
 //! | `read_marks`, `media` | how far somebody has seen a conversation; what was uploaded |
 //! | `transaction` | running one, again after a deadlock |
@@ -29,6 +30,7 @@ pub mod group_commit;
 mod hold;
 mod insert;
 mod known;
+mod logs;
 mod media;
 mod messages;
 pub mod migrate;
@@ -53,6 +55,7 @@ use sqlx::{MySql, MySqlPool, pool::PoolConnection};
 use self::known::Known;
 pub use self::{
     error::StoreError,
+    logs::{Ids, Log, Sighting},
     media::Medium,
     users::{Account, NewAccount, Standing},
 };

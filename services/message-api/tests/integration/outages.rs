@@ -10,6 +10,7 @@ use chat_core::{
     event::Notice, process::Shutdown,
 };
 use message_api::{chat::Rules, publisher::Publisher, sessions::Sessions};
+use redis_link::Redis;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, MySqlConnection, mysql::MySqlConnectOptions};
 use tokio::task::JoinSet;
 
@@ -22,7 +23,7 @@ const NOWHERE: &str = "redis://127.0.0.1:1";
 async fn without_redis_posting_works_and_nobody_is_called_logged_out() {
     let world = World::new().await;
     let alice = world.replica().user("alice").await;
-    let sessions = Sessions::new(NOWHERE, "x".into(), TTL).expect("a URL");
+    let sessions = Sessions::new(&Redis::single(NOWHERE, "x").expect("a URL"), TTL);
     let replica = world.replica_with(sessions, true);
     replica.says(&alice, ConversationId::LOBBY, "hi").await;
     let rules = &replica.rules;
@@ -148,8 +149,8 @@ async fn what_is_published_reaches_the_channel_of_its_topic() {
     let channel = format!("{}:everyone", world.prefix);
     subscriber.subscribe(&channel).await.expect("subscribes");
     let tasks = Shutdown::new();
-    let client = redis::Client::open(world.redis_url.as_str()).expect("URL");
-    let publisher = Publisher::start(client, world.prefix.clone(), &tasks).expect("starts");
+    let redis = Redis::single(&world.redis_url, &world.prefix).expect("URL");
+    let publisher = Publisher::start(&redis, &tasks);
     let event = Event::Notice(Notice::SessionEnded(SessionId::of_secret("s")));
     for _ in 0..3 {
         publisher.publish(vec![Topic::Everyone], event.clone());

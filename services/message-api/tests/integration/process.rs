@@ -27,7 +27,8 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::World;
 
-const SERVICE_TOKEN: &str = "a service token";
+/// What gateways show.
+pub(crate) const SERVICE_TOKEN: &str = "a service token!";
 
 /// A running message-api.
 pub(crate) struct Program {
@@ -37,7 +38,7 @@ pub(crate) struct Program {
     admin: String,
 }
 
-fn command(world: &World) -> Command {
+pub(crate) fn command(world: &World) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_message-api"));
     command
         .env_clear()
@@ -45,7 +46,7 @@ fn command(world: &World) -> Command {
         .env("REDIS_URL", &world.redis_url)
         .env("REDIS_PREFIX", &world.prefix)
         .env("JWT_SECRET", "a secret of the tests, 32 bytes!")
-        .env("SERVICE_TOKEN", format!("{SERVICE_TOKEN}!"))
+        .env("SERVICE_TOKEN", SERVICE_TOKEN)
         .env("ENVIRONMENT", "development")
         .envs(["HTTP_ADDR", "GRPC_ADDR", "ADMIN_ADDR"].map(|name| (name, "127.0.0.1:0")))
         .stderr(Stdio::piped());
@@ -58,7 +59,8 @@ impl Program {
         Self::run(&mut command(world))
     }
 
-    fn run(command: &mut Command) -> Self {
+    /// The same, of a command with more settings.
+    pub(crate) fn run(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let mut address = |name: &str| {
@@ -71,6 +73,17 @@ impl Program {
         // Somebody must read on, or it would have to wait when it writes.
         std::thread::spawn(|| lines.map_while(Result::ok).for_each(|line| eprintln!("| {line}")));
         Self { child, grpc, http, admin }
+    }
+
+    /// Where gRPC is served.
+    pub(crate) fn grpc(&self) -> &str {
+        &self.grpc
+    }
+
+    /// What it counts.
+    pub(crate) async fn metrics(&self) -> String {
+        let metrics = reqwest::get(format!("http://{}/metrics", self.admin)).await;
+        metrics.expect("metrics").text().await.expect("text")
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -109,8 +122,8 @@ impl Drop for Program {
 pub(crate) type ShowToken = fn(Request<()>) -> Result<Request<()>, Status>;
 pub(crate) type Client = ChatServiceClient<InterceptedService<Channel, ShowToken>>;
 
-fn show_token(mut request: Request<()>) -> Result<Request<()>, Status> {
-    let value = format!("Bearer {SERVICE_TOKEN}!").parse::<MetadataValue<_>>().expect("ASCII");
+pub(crate) fn show_token(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let value = format!("Bearer {SERVICE_TOKEN}").parse::<MetadataValue<_>>().expect("ASCII");
     request.metadata_mut().insert(AUTHORIZATION, value);
     Ok(request)
 }
@@ -167,8 +180,7 @@ async fn it_serves_grpc_to_those_with_the_token_and_rest_to_all() {
     assert_eq!(status, 404);
     let (status, report) = program.get(format!("{}/readyz", program.admin)).await;
     assert_eq!((status, &report["mysql"]), (200, &"ok".into()));
-    let metrics = reqwest::get(format!("http://{}/metrics", program.admin)).await.expect("metrics");
-    assert!(metrics.text().await.expect("text").contains("switchboard_posts_total 1"));
+    assert!(program.metrics().await.contains("switchboard_posts_total 1"));
 }
 
 /// Posts until the program is gone; returns what was acknowledged.
@@ -265,7 +277,7 @@ fn a_bad_setting_stops_the_start_with_one_sentence_that_names_it() {
     }
 }
 
-fn refuses_to_start(command: &mut Command, name: &str) {
+pub(crate) fn refuses_to_start(command: &mut Command, name: &str) {
     let output = command.output().expect("runs");
     let text = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{name}: {text}");

@@ -18,6 +18,7 @@ use message_api::{
     store::{Store, database, group_commit::GroupCommit, migrate::migrate},
     tokens::Tokens,
 };
+use redis_link::Redis;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, mysql::MySqlConnectOptions};
 use tokio::sync::mpsc;
 
@@ -66,7 +67,7 @@ impl World {
     }
 
     pub(crate) fn sessions(&self, ttl: Duration) -> Sessions {
-        Sessions::new(&self.redis_url, self.prefix.clone(), ttl).expect("REDIS_URL")
+        Sessions::new(&Redis::single(&self.redis_url, &self.prefix).expect("REDIS_URL"), ttl)
     }
 
     /// The files of all replicas, as one of them keeps them.

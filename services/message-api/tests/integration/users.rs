@@ -13,6 +13,7 @@ use chat_core::{
 };
 use futures_util::future::join_all;
 use message_api::{chat::Rules, sessions::Sessions};
+use redis_link::Redis;
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -194,7 +195,8 @@ async fn no_session_outlives_its_account_however_logins_race_with_the_deletion()
 async fn without_redis_nothing_of_an_account_is_deleted() {
     let world = World::new().await;
     let login = register(&world.replica(), "alice").await;
-    let nowhere = Sessions::new("redis://127.0.0.1:1", "x".into(), TTL).expect("a URL");
+    let nowhere = Redis::single("redis://127.0.0.1:1", "x").expect("a URL");
+    let nowhere = Sessions::new(&nowhere, TTL);
     let mut replica = world.replica_with(nowhere, true);
     let refused = replica.rules.delete_account(&login.session.user).await;
     assert_eq!(refusal(refused), Code::Unavailable);

@@ -65,6 +65,8 @@ pub(super) fn of(status: &Status) -> Fate {
     if is_ours(status) {
         return match status.code() {
             Code::Unavailable => Fate::Unavailable,
+            // It may have been done.
+            Code::DeadlineExceeded => Fate::Unknown,
             _ => Fate::Answered,
         };
     }

@@ -13,6 +13,7 @@ mod run;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod token;
 mod turns;
 
 use std::future::Future;
@@ -23,41 +24,27 @@ use chat_core::{
     Caller, Change, Chat, Conversation, ConversationId, Credential, Login, Message, MessageId,
     MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
     model::{ConversationPage, History, NewMessage, Peer, Span, UserPage},
-    process::Shutdown,
+    process::{ServiceToken, Shutdown},
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use switchboard_proto::{
-    AUTHORIZATION,
     convert::{instant, required, timestamp},
     v1::{self, chat_service_client::ChatServiceClient},
 };
 use telemetry::context;
 use time::OffsetDateTime;
 use tonic::{
-    Request, Response, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::Channel,
+    Response, Status,
+    service::interceptor::InterceptedService,
+    transport::{Channel, ClientTlsConfig},
 };
 use tracing::Instrument;
 
 pub(crate) use self::turns::for_socket;
-use self::{fate::Twice, replicas::Replicas, turns::Lane};
+use self::{fate::Twice, replicas::Replicas, token::Token, turns::Lane};
 
 /// Largest answer: a page of the longest texts.
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
-
-/// Adds the service token to each call.
-#[derive(Clone, Debug)]
-struct Token(MetadataValue<Ascii>);
-
-impl Interceptor for Token {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert(AUTHORIZATION, self.0.clone());
-        spans::in_span(&mut request);
-        Ok(request)
-    }
-}
 
 type Client = ChatServiceClient<InterceptedService<Channel, Token>>;
 
@@ -73,18 +60,22 @@ pub struct ChatClient {
 
 impl ChatClient {
     /// Connects when first used, and again whenever a connection is lost. So many calls may be
-    /// under way to each replica. The error is one sentence that names the setting.
+    /// under way to each replica. With `tls` the URLs begin with
+    /// `https://`. The error is one sentence that names the setting.
     pub fn new(
         urls: &[String],
-        token: &SecretString,
+        token: &ServiceToken,
+        tls: Option<ClientTlsConfig>,
         calls_max: usize,
         tasks: &Shutdown,
     ) -> std::result::Result<Self, String> {
-        let urls = urls.iter().map(|url| parse(url)).collect::<std::result::Result<_, _>>()?;
-        let bearer = format!("Bearer {}", token.expose_secret())
-            .parse()
-            .map_err(|_| "SERVICE_TOKEN must be printable ASCII".to_owned())?;
-        Ok(Self { replicas: Replicas::find(urls, Token(bearer), calls_max, tasks) })
+        let urls = urls
+            .iter()
+            .map(|url| parse(url, tls.is_some()))
+            .collect::<std::result::Result<_, _>>()?;
+        let shown = Token::new(token)?;
+        shown.follow(token, tasks);
+        Ok(Self { replicas: Replicas::find(urls, (shown, tls), calls_max, tasks) })
     }
 
     /// How many replicas are known, and how many of them serve.
@@ -118,10 +109,11 @@ impl ChatClient {
     }
 }
 
-fn parse(url: &str) -> std::result::Result<http::Uri, String> {
-    let wrong = || format!("MESSAGE_API_GRPC_URL: \"{url}\" is not like http://host:3101");
+fn parse(url: &str, is_tls: bool) -> std::result::Result<http::Uri, String> {
+    let scheme = if is_tls { "https" } else { "http" };
+    let wrong = || format!("MESSAGE_API_GRPC_URL: \"{url}\" is not like {scheme}://host:3101");
     let url: http::Uri = url.trim().parse().map_err(|_| wrong())?;
-    let fits = url.scheme_str() == Some("http") && url.host().is_some();
+    let fits = url.scheme_str() == Some(scheme) && url.host().is_some();
     if fits { Ok(url) } else { Err(wrong()) }
 }
 

@@ -14,7 +14,10 @@ use std::collections::HashMap;
 use chat_core::process::yield_core;
 use futures_util::stream;
 use prost::Message as _;
-use switchboard_proto::v1::{self, post_outcome::Outcome};
+use switchboard_proto::{
+    status::is_token_refused,
+    v1::{self, post_outcome::Outcome},
+};
 use tokio::{
     sync::{
         mpsc::{self, error::TrySendError},
@@ -28,6 +31,7 @@ use super::{
     Client,
     fate::{self, Failed, Fate},
     replica::State,
+    token::Token,
 };
 
 /// Runs that may wait for their turn; the next goes to another replica.
@@ -65,10 +69,12 @@ impl Posts {
     /// The way, and the task at its other end. Silence breaks the stream.
     pub(super) fn new(
         client: Client,
+        token: Token,
         state: watch::Receiver<State>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let task = Task { client, state, queue, next: Vec::new(), unanswered: HashMap::new() };
+        let unanswered = HashMap::new();
+        let task = Task { client, token, state, queue, next: Vec::new(), unanswered };
         (Self(sender), task.run())
     }
 
@@ -104,6 +110,7 @@ impl Posts {
 
 struct Task {
     client: Client,
+    token: Token,
     state: watch::Receiver<State>,
     queue: mpsc::Receiver<Waiting>,
     /// Taken from the queue, not handed over yet.
@@ -134,6 +141,18 @@ impl Task {
 
     /// A stream on which nothing is under way yet. A failure tells of all posts that wait.
     async fn open(&mut self) -> Result<(Batches, Answers), Failed> {
+        let shown = self.token.shown();
+        match self.open_once().await {
+            Err(failed)
+                if is_token_refused(&failed.status) && self.token.is_refused(shown.as_ref()) =>
+            {
+                self.open_once().await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_once(&mut self) -> Result<(Batches, Answers), Failed> {
         let (batches, mut taken) = mpsc::channel(1);
         let requests = stream::poll_fn(move |context| taken.poll_recv(context));
         let opened = tokio::select! {

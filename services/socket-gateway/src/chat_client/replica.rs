@@ -13,7 +13,7 @@ use std::{
 };
 
 use chat_core::process::{Backoff, Shutdown};
-use switchboard_proto::v1;
+use switchboard_proto::{status::is_token_refused, v1};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
@@ -28,10 +28,12 @@ use tonic_health::pb::{
 use tracing::Instrument;
 
 use super::{
-    Client, Token, client,
+    Client, client,
     fate::{Failed, Fate},
     posts::{Answer, Posts},
+    replicas::Access,
     spans,
+    token::Token,
     turns::Turns,
 };
 use crate::counted::Counted;
@@ -85,6 +87,7 @@ pub(super) struct Replica {
     /// Where.
     pub(super) address: SocketAddr,
     url: http::Uri,
+    token: Token,
     client: Client,
     posts: Posts,
     turns: Turns,
@@ -102,12 +105,19 @@ impl Replica {
     /// setting says; the address is where its host is.
     pub(super) fn new(
         (url, address): (&http::Uri, SocketAddr),
-        token: Token,
+        (token, tls): Access,
         calls_max: usize,
         bell: watch::Sender<()>,
         tasks: &Shutdown,
     ) -> Result<Self, tonic::transport::Error> {
-        let channel = Endpoint::from_shared(format!("http://{address}"))?
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?;
+        if let Some(tls) = tls {
+            // The name in the certificate is the setting's, not the address that it led to.
+            let name = url.host().unwrap_or_default().trim_matches(['[', ']']);
+            endpoint = endpoint.tls_config(tls.domain_name(name))?;
+        }
+        let channel = endpoint
             .origin(url.clone())
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
@@ -121,12 +131,14 @@ impl Replica {
             avoided: None,
             avoid: Backoff::new(Duration::from_millis(250), Duration::from_secs(4)),
         };
-        let (client, state) = (client(channel.clone(), token), watch::Sender::new(State::Serving));
-        let (posts, stream) = Posts::new(client.clone(), state.subscribe());
+        let (client, state) =
+            (client(channel.clone(), token.clone()), watch::Sender::new(State::Serving));
+        let (posts, stream) = Posts::new(client.clone(), token.clone(), state.subscribe());
         tasks.spawn_until_stopped(stream);
         Ok(Self {
             address,
             url: url.clone(),
+            token,
             client,
             posts,
             turns: Turns::new(calls_max),
@@ -181,12 +193,34 @@ impl Replica {
     }
 
     /// One call. It is given up when the probe finds that nothing comes back from here any more.
-    pub(super) async fn call<A>(
+    /// If the token is refused and there is another one, it is repeated with that.
+    pub(super) async fn call<A, F>(
         &self,
         deadline: Instant,
-        call: impl AsyncFnOnce(Client) -> Result<Response<A>, Status>,
-    ) -> Result<A, Status> {
+        call: impl Fn(Client) -> F,
+    ) -> Result<A, Status>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
         let _under_way = Counted::begin(&self.calls);
+        let shown = self.token.shown();
+        let answer = self.call_once(deadline, &call).await;
+        match &answer {
+            Err(status) if is_token_refused(status) && self.token.is_refused(shown.as_ref()) => {
+                self.call_once(deadline, &call).await
+            }
+            _ => answer,
+        }
+    }
+
+    async fn call_once<A, F>(
+        &self,
+        deadline: Instant,
+        call: &impl Fn(Client) -> F,
+    ) -> Result<A, Status>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
         let mut state = self.state.subscribe();
         let span = spans::call();
         let asked = call(self.client.clone()).instrument(span.clone());
@@ -234,7 +268,10 @@ impl Replica {
         let count = run.len();
         let mut answers = Vec::with_capacity(count);
         for post in run {
-            let call = async |mut client: Client| client.post_message(post.clone()).await;
+            let call = |mut client: Client| {
+                let post = post.clone();
+                async move { client.post_message(post).await }
+            };
             let answer = self.call(deadline, call).await.map_err(Failed::from);
             let answer = answer.and_then(|answer| {
                 let none = || Status::internal("an answer without a message").into();

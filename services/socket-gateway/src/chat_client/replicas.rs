@@ -24,13 +24,14 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout, timeout_at},
 };
-use tonic::{Code, Response, Status};
+use tonic::{Code, Response, Status, transport::ClientTlsConfig};
 
 use super::{
-    Client, Token,
+    Client,
     fate::{Failed, Fate, Twice},
     replica::{Replica, State},
     run::Run,
+    token::Token,
     turns::{Clock, Lane, NoTurn},
 };
 
@@ -49,6 +50,9 @@ const LOOK_UP: Duration = Duration::from_secs(3);
 /// Most replicas.
 const MOST: usize = 64;
 
+/// What it takes to be let in: the service token, and TLS where it is spoken.
+pub(super) type Access = (Token, Option<ClientTlsConfig>);
+
 /// All replicas. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Replicas {
@@ -58,7 +62,7 @@ pub(super) struct Replicas {
 #[derive(Debug)]
 struct Shared {
     urls: Vec<http::Uri>,
-    token: Token,
+    access: Access,
     /// Calls that may be under way to each.
     calls_max: usize,
     all: RwLock<Vec<Arc<Replica>>>,
@@ -71,13 +75,13 @@ impl Replicas {
     /// Begins to look for them and after them.
     pub(super) fn find(
         urls: Vec<http::Uri>,
-        token: Token,
+        access: Access,
         calls_max: usize,
         tasks: &Shutdown,
     ) -> Self {
         let (bell, began) = (watch::Sender::new(()), Instant::now());
         let (all, turn) = (RwLock::default(), AtomicUsize::new(0));
-        let shared = Shared { urls, token, calls_max, all, turn, bell, began };
+        let shared = Shared { urls, access, calls_max, all, turn, bell, began };
         let replicas = Self { shared: Arc::new(shared) };
         // Addresses need no look-up: known before the first call.
         let known: Vec<_> = replicas.shared.urls.iter().filter_map(literal).collect();
@@ -100,7 +104,7 @@ impl Replicas {
     {
         let call = &call;
         let ask = |replica: Arc<Replica>, deadline| async move {
-            replica.call(deadline, async |client| call(client).await).await.map_err(Failed::from)
+            replica.call(deadline, call).await.map_err(Failed::from)
         };
         self.ask(Some(lane), ask, |fate| fate.may_move(twice)).await
     }
@@ -259,8 +263,8 @@ impl Replicas {
                 continue;
             }
             let bell = self.shared.bell.clone();
-            let Shared { token, calls_max, .. } = &*self.shared;
-            match Replica::new((&url, address), token.clone(), *calls_max, bell, tasks) {
+            let Shared { access, calls_max, .. } = &*self.shared;
+            match Replica::new((&url, address), access.clone(), *calls_max, bell, tasks) {
                 Ok(replica) => {
                     let replica = Arc::new(replica);
                     tasks.spawn_until_stopped(self.clone().look_after(Arc::downgrade(&replica)));
@@ -301,7 +305,7 @@ fn silence() -> ChatError {
 }
 
 fn port(url: &http::Uri) -> u16 {
-    url.port_u16().unwrap_or(80)
+    url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 })
 }
 
 /// The address in a URL that needs no look-up.

@@ -90,6 +90,10 @@ pub(super) async fn nowhere() -> SocketAddr {
     TcpListener::bind(ANYWHERE).await.and_then(|listener| listener.local_addr()).expect("a port")
 }
 
+fn token() -> ServiceToken {
+    ServiceToken::fixed("a service token")
+}
+
 /// Calls under way to each replica.
 const CALLS: usize = 64;
 
@@ -99,7 +103,7 @@ pub(super) fn client_of(replicas: &[SocketAddr], tasks: &Shutdown) -> ChatClient
 
 fn narrow_client_of(replicas: &[SocketAddr], calls: usize, tasks: &Shutdown) -> ChatClient {
     let urls: Vec<_> = replicas.iter().map(|at| format!("http://{at}")).collect();
-    ChatClient::new(&urls, &"a service token".into(), calls, tasks).expect("good URLs")
+    ChatClient::new(&urls, &token(), None, calls, tasks).expect("good URLs")
 }
 
 /// Who answers a call that may, or may not, happen twice; or `unavailable`.
@@ -257,15 +261,14 @@ async fn a_name_means_all_its_addresses() {
     let tasks = Shutdown::new();
     let address = Fake::new("named").serves(ANYWHERE, &tasks).await;
     let urls = [format!("http://localhost:{}", address.port())];
-    let client =
-        ChatClient::new(&urls, &"a service token".into(), CALLS, &tasks).expect("a good URL");
+    let client = ChatClient::new(&urls, &token(), None, CALLS, &tasks).expect("a good URL");
     assert_eq!(asked(&client, Twice::Never).await, "named");
 }
 
 #[tokio::test]
 async fn a_bad_url_is_refused_with_a_sentence_that_names_the_setting() {
     for bad in ["", "localhost:3101", "https://host", "ftp://host", "http://"] {
-        let refused = ChatClient::new(&[bad.into()], &"a token".into(), CALLS, &Shutdown::new());
+        let refused = ChatClient::new(&[bad.into()], &token(), None, CALLS, &Shutdown::new());
         assert!(refused.expect_err(bad).contains("MESSAGE_API_GRPC_URL"));
     }
 }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use chat_core::Username;
+use redis_link::{Line, Redis};
 
-use super::{LEASE, member::Place, registry};
-use crate::whisper::Line;
+use super::{LEASE, member::Place};
 
 /// Everybody in a place: the field and the name of each.
 pub type Listed = Vec<(String, Username)>;
@@ -23,11 +23,11 @@ pub struct Census {
 }
 
 impl Census {
-    /// Of the presence that the gateways with this prefix keep.
+    /// Of the presence that the gateways keep in this Redis. The line is presence's lane.
     #[must_use]
-    pub fn new(redis: Line, prefix: &str) -> Self {
-        let keys = registry::keys(prefix);
-        Self { redis, keys, born: None, settles_until: Instant::now() }
+    pub fn new(redis: &Redis, line: Line) -> Self {
+        let keys = redis.presence_keys();
+        Self { redis: line, keys, born: None, settles_until: Instant::now() }
     }
 
     /// The sum of the weights of those in each place, in one small answer for each. `None`: Redis

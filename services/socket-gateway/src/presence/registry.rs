@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use redis::ScriptInvocation;
+use redis_link::{Line, Redis};
 
 use super::{
     LEASE,
@@ -11,7 +12,6 @@ use super::{
     member::{Member, weight},
     scripts::{DEAD, ENTER, LEAVE, RENEW},
 };
-use crate::whisper::Line;
 
 /// Moves in one round trip.
 pub(super) const BATCH: usize = 256;
@@ -34,7 +34,6 @@ pub(super) enum Renewed {
 pub struct Registry {
     redis: Line,
     keys: String,
-    channels: String,
     epoch: String,
     /// Counts the doubts whether Redis heard all. Words of earlier generations no longer count,
     /// should a slow link bring them after all.
@@ -45,13 +44,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// For the gateway process of this (random) number.
+    /// For the gateway process of this (random) number. The line is presence's lane.
     #[must_use]
-    pub fn new(redis: Line, prefix: &str, epoch: u64) -> Self {
+    pub fn new(redis: &Redis, line: Line, epoch: u64) -> Self {
         Self {
-            redis,
-            keys: keys(prefix),
-            channels: format!("{prefix}:"),
+            redis: line,
+            keys: redis.presence_keys(),
             epoch: format!("{epoch:016x}"),
             generation: 0,
             born: String::new(),
@@ -181,7 +179,8 @@ impl Registry {
         let (topic, told) = member.announcement(moved.origin);
         call.arg(epoch).arg(generation).arg(member.encode()).arg(place).arg(&field);
         call.arg(member.name().as_str()).arg(weight(&field).to_string());
-        call.arg(format!("{}{topic}", self.channels)).arg(told);
+        let lane = self.redis.lane();
+        call.arg(lane.verb()).arg(lane.channel(topic)).arg(told);
         if moved.origin.is_none() {
             call.arg(member.suspicion());
         }
@@ -200,11 +199,6 @@ impl Registry {
         }
         pipeline.query_async(&mut self.redis).await
     }
-}
-
-/// The first part of all keys. They share a hash tag: on Redis Cluster they are in one slot.
-pub(super) fn keys(prefix: &str) -> String {
-    format!("{{{prefix}:presence}}:")
 }
 
 fn millis(duration: Duration) -> String {

@@ -1,14 +1,16 @@
 //! The steps of presence in Redis: each is one script, so that it happens whole or not at all.
 //!
 //! What others hear is published by the script that makes it true: in the order in which it
-//! became true, and never lost with the gateway that asked for it.
+//! became true, and never lost with the gateway that asked for it. In a cluster a script may touch
+//! one slot only, so the channels of presence lie in the slot of its keys.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
 /// KEYS: `fences`, `gateway:<epoch>`, `place:<place>`, `digests`. ARGV: the epoch, its generation,
-/// the list's entry, the place, the field, the name, the weight, the channel, what is published.
+/// the list's entry, the place, the field, the name, the weight, how to publish, the channel, what
+/// is published.
 /// Answers -1 if this generation of the gateway is not known, 1 if it was a first, else 0.
 pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -22,7 +24,7 @@ pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| {
          end
          redis.call('HSET', KEYS[3], ARGV[5], '1 ' .. ARGV[6])
          redis.call('HINCRBY', KEYS[4], ARGV[4], ARGV[7])
-         redis.call('PUBLISH', ARGV[8], ARGV[9])
+         redis.call(ARGV[8], ARGV[9], ARGV[10])
          return 1",
     )
 });
@@ -52,8 +54,8 @@ pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
          if redis.call('HINCRBY', KEYS[4], ARGV[4], '-' .. ARGV[7]) == 0 then
            redis.call('HDEL', KEYS[4], ARGV[4])
          end
-         local told = redis.call('EXISTS', KEYS[6]) == 0 and ARGV[9] or ARGV[10]
-         if told ~= '' then redis.call('PUBLISH', ARGV[8], told) end
+         local told = redis.call('EXISTS', KEYS[6]) == 0 and ARGV[10] or ARGV[11]
+         if told ~= '' then redis.call(ARGV[8], ARGV[9], told) end
          return 1",
     )
 });

@@ -6,11 +6,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use ::guard::measure;
 use async_trait::async_trait;
 use axum::{Router, middleware};
-use chat_core::{Limits, Result, Sink, process::Shutdown};
+use chat_core::{
+    Limits, Result, Sink,
+    process::{ServiceToken, Shutdown},
+};
 use dialects::{
     chatto::wire::Say,
     socket::{Client, Conversing, Leg, Ports, SocketKeys},
 };
+use redis_link::Redis;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -101,9 +105,12 @@ impl Peer {
 /// Ports behind which are neither Redis nor message-api.
 fn ports(tasks: &Shutdown) -> Ports {
     let nowhere = ["http://127.0.0.1:1".to_owned()];
-    let chat = Arc::new(ChatClient::new(&nowhere, &"x".repeat(16).into(), 64, tasks).unwrap());
-    let subscriber = Arc::new(Subscriber::new("guard", Arc::new(Probe::new("guard", 1))));
-    let (whisperer, _) = whisper::queue();
+    let chat =
+        Arc::new(ChatClient::new(&nowhere, &ServiceToken::fixed("x"), None, 64, tasks).unwrap());
+    let redis = Redis::single("redis://127.0.0.1", "guard").unwrap();
+    let probe = Arc::new(Probe::new(&redis.lanes()[0], 1));
+    let subscriber = Arc::new(Subscriber::new(&redis, &[probe]));
+    let (whisperer, _) = whisper::queues(&redis);
     let (presence, sessions) = (Presence::default(), Arc::new(Sessions::default()));
     let feed = GatewayFeed::new(
         Arc::clone(&chat) as Arc<_>,

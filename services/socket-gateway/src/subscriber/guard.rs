@@ -5,15 +5,18 @@ use std::sync::Mutex;
 use ::guard::measure;
 use redis::Value;
 
+use prost::Message as _;
+use switchboard_proto::v1;
+
 use super::*;
 use crate::feed::testing::post;
 
 /// Remembers what it hears.
 #[derive(Default)]
-struct Ear(Mutex<Option<(Topic, Event)>>);
+struct Witness(Mutex<Option<(Topic, Event)>>);
 
 #[async_trait]
-impl Hearer for Ear {
+impl Hearer for Witness {
     fn hear(&self, topic: Topic, event: Event) {
         *self.0.lock().unwrap() = Some((topic, event));
     }
@@ -35,9 +38,12 @@ fn guard() {
     ];
     let parts = parts.into_iter().map(Value::BulkString).collect();
     let message = redis::Msg::from_owned_value(Value::Array(parts)).unwrap();
-    let subscriber = Subscriber::new("guard", Arc::new(Probe::new("guard", 1)));
-    let ear = Ear::default();
-    measure("subscriber: decode a post", || subscriber.take(&message, &ear));
-    let heard = ear.0.lock().unwrap().take();
+    let redis = Redis::single("redis://127.0.0.1", "guard").unwrap();
+    let lane = redis.lanes()[0].clone();
+    let probe = Arc::new(Probe::new(&lane, 1));
+    let ear = Ear::new(lane, probe);
+    let witness = Witness::default();
+    measure("subscriber: decode a post", || ear.take(&message, &witness));
+    let heard = witness.0.lock().unwrap().take();
     assert_eq!(heard, Some((topic, event)));
 }

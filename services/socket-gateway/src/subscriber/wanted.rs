@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use chat_core::Topic;
@@ -72,9 +71,8 @@ impl Wanted {
         self.topics().confirmed.clear();
     }
 
-    /// Waits until a topic is confirmed, `patience` at most. Is it?
-    pub(super) async fn is_confirmed(&self, topic: Topic, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// Waits until a topic is confirmed, until the deadline at most. Is it?
+    pub(super) async fn is_confirmed(&self, topic: Topic, deadline: Instant) -> bool {
         loop {
             let confirmed = self.confirmed.notified();
             if self.topics().confirmed.contains(&topic) {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use chat_core::{ConversationId, User, UserId, Username};
 use local_stack::{Options, Servers, Source, Stack};
 use message_api::{sessions::Sessions, tokens::Tokens};
+use redis_link::Redis;
 use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
@@ -29,8 +30,8 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// Nobody yet.
     fn of(options: &Options, database: &str, redis: &str) -> Result<Self> {
-        let sessions = Sessions::new(redis, options.redis_prefix.clone(), DAY);
-        let sessions = sessions.map_err(|why| anyhow!(why))?;
+        let redis = Redis::single(redis, &options.redis_prefix).map_err(|why| anyhow!(why))?;
+        let sessions = Sessions::new(&redis, DAY);
         let tokens = Tokens::new(&options.jwt_secret.clone().into(), DAY);
         Ok(Self { database: database.to_owned(), sessions, tokens, users: Vec::new() })
     }

@@ -1,12 +1,15 @@
 //! What a client may rely on while parts of the product die, pause and come back.
 
 mod bus;
+mod cluster;
 mod gateway;
 mod late;
 mod many;
+mod masters;
 mod message_api;
 mod presence;
 mod presence_storm;
+mod secured;
 mod sessions;
 mod silence;
 

@@ -156,7 +156,7 @@ async fn gateways_leave_a_replica_that_lost_its_database() -> Result<()> {
         for socket in [&alice, &bob] {
             let asked = Instant::now();
             socket.says(&room, &format!("now {n}")).await?;
-            assert!(asked.elapsed() < Duration::from_secs(1), "still asked of the blind one");
+            assert!(asked.elapsed() < Duration::from_secs(3), "still asked of the blind one");
         }
     }
     arena.stack.straits().set(Link::ApiToDatabase(1), Weather::Fair);

@@ -7,7 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use chat_core::{ChatError, Code, process::Shutdown};
+use chat_core::{
+    ChatError, Code,
+    process::{ServiceToken, Shutdown},
+};
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, join_all},
@@ -345,9 +348,10 @@ async fn posts_that_nobody_waits_for_make_room() {
 async fn a_queue_takes_no_more_than_it_says() {
     let (state, channel) = (watch::Sender::new(State::Serving), nowhere().await);
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{channel}"));
-    let token = crate::chat_client::Token("Bearer a token".parse().expect("ASCII"));
-    let client = crate::chat_client::client(channel.expect("a place").connect_lazy(), token);
-    let (posts, _never_runs) = Posts::new(client, state.subscribe());
+    let token = Token::new(&ServiceToken::fixed("a service token")).expect("a token");
+    let channel = channel.expect("a place").connect_lazy();
+    let client = crate::chat_client::client(channel, token.clone());
+    let (posts, _never_runs) = Posts::new(client, token, state.subscribe());
     let mut waiting: Vec<_> =
         (0..QUEUE).map(|_| Box::pin(posts.post(vec![post("hi", "")]))).collect();
     assert!(waiting.iter_mut().all(|post| post.now_or_never().is_none()));

@@ -1,0 +1,30 @@
+//! Certificates for one machine and one run.
+
+use anyhow::Result;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+/// Who vouches for servers; trusted by nobody who was not told to.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    /// A new one.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
+    }
+
+    /// Its own certificate, in PEM.
+    #[must_use]
+    pub fn certificate(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for a host name or an address, and its key, in PEM.
+    pub fn vouch_for(&self, host: &str) -> Result<(String, String)> {
+        let key = KeyPair::generate()?;
+        let certificate =
+            CertificateParams::new(vec![host.to_owned()])?.signed_by(&key, &self.0)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+}
