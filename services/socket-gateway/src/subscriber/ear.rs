@@ -167,8 +167,11 @@ impl Ear {
             });
         match (topic, event) {
             (Some(topic), Ok((origin, event))) => {
-                let span = origin.span(&topic);
-                span.in_scope(|| hearer.hear(topic, event));
+                if origin.is_kept() {
+                    origin.span(&topic).in_scope(|| hearer.hear(topic, event));
+                } else {
+                    hearer.hear(topic, event);
+                }
                 origin.delivered();
             }
             (_, event) => {

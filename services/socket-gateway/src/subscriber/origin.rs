@@ -31,6 +31,11 @@ impl Origin {
         Self { traceparent, published }
     }
 
+    /// Does anybody keep its trace?
+    pub(super) const fn is_kept(&self) -> bool {
+        !self.traceparent.is_empty()
+    }
+
     /// The delivery's span: one for all sockets of this gateway.
     pub(super) fn span(&self, topic: &Topic) -> Span {
         context::follow(&self.traceparent, || {
