@@ -309,7 +309,7 @@ impl From<&Event> for v1::Event {
             Event::Notice(notice) => Kind::Notice(notice.into()),
             Event::Fleeting(fleeting) => Kind::Fleeting(fleeting.into()),
         };
-        Self { kind: Some(kind) }
+        Self { kind: Some(kind), ..Self::default() }
     }
 }
 

@@ -12,7 +12,8 @@
 //! | [`media`] | the port `Media`: keep files |
 //! | [`rights`] | who may do what, in one place |
 //! | [`error`] | the one error, and its table of statuses |
-//! | [`process`] | configuration, logs, shutdown: what every service's `main` needs |
+//! | [`trace`] | spans of traces, made only where they are kept |
+//! | [`process`] | configuration, shutdown: what every service's `main` needs |
 //!
 //! This crate knows no HTTP framework, no SQL and no Redis.
 
@@ -28,6 +29,7 @@ pub mod process;
 pub mod rights;
 pub mod roster;
 pub mod text;
+pub mod trace;
 
 pub use chat::Chat;
 pub use error::{ChatError, Code, Result};

@@ -17,6 +17,7 @@ pub mod conversations;
 pub mod handshake;
 pub mod live;
 pub mod messenger;
+pub mod observe;
 pub mod one_to_one;
 pub mod origin;
 pub mod pace;

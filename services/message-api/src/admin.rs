@@ -8,8 +8,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use telemetry::metrics::Metrics;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use crate::{sessions::Sessions, store::Store};
@@ -127,24 +127,13 @@ fn gauge_connections(store: &Store, redis: usize) {
 }
 
 /// Serves for as long as it is polled.
-pub async fn serve(
-    listener: TcpListener,
-    health: Health,
-    metrics: PrometheusHandle,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, health: Health, metrics: Metrics) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .with_state(health)
-        .route("/metrics", get(async move || rendered(&metrics)));
+        .route("/metrics", get(async move || metrics.render()));
     axum::serve(listener, router).await
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer tasks than 2^52")]
-fn rendered(metrics: &PrometheusHandle) -> String {
-    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    metrics::gauge!("switchboard_tasks").set(tasks as f64);
-    metrics.render()
 }
 
 async fn readiness(State(health): State<Health>) -> impl IntoResponse {

@@ -9,14 +9,15 @@ use chat_core::{
     process::{Backoff, Shutdown},
 };
 use dialects::rest::RestState;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use sqlx::mysql::MySqlConnectOptions;
+use telemetry::Traces;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 
 use crate::{
     admin::{self, Health, Phase},
     chat::Rules,
     config::{Config, Environment, Settings},
+    counts,
     grpc::{self, ServiceTokens},
     http,
     media::Library,
@@ -30,11 +31,6 @@ use crate::{
 
 /// How long MySQL may be away at the start.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Buckets of how long a commit takes.
-const SECONDS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
-/// Buckets of how many posts share a commit.
-const POSTS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0];
 
 /// Requests end within this time of their own accord. A connection that is open for longer after
 /// the shutdown began has none under way, and is cut.
@@ -69,7 +65,7 @@ impl Stages {
 }
 
 /// Runs until SIGTERM or SIGINT, and then until all that was under way has ended.
-pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
+pub async fn run(config: &Config, settings: &Settings, traces: &Traces) -> Result<()> {
     let (health, stages) = (Health::default(), Stages::default());
     // Until the very end, so that a shutdown can be watched.
     let admin = Shutdown::new();
@@ -89,7 +85,10 @@ pub async fn run(config: &Config, settings: &Settings) -> Result<()> {
     tracing::info!("stopping");
     health.enter(Phase::Stopping);
     tokio::time::sleep(Duration::from_secs(config.drain_delay)).await;
-    stages.stop(Duration::from_secs(config.shutdown_grace)).await?;
+    let grace = Duration::from_secs(config.shutdown_grace);
+    let stop = stages.stop(grace * 15 / 16).await;
+    traces.flush(grace / 16).await;
+    stop?;
     admin.begin();
     tracing::info!("stopped");
     stopped
@@ -183,17 +182,7 @@ async fn serve_http(listener: TcpListener, router: axum::Router, tasks: Shutdown
 
 async fn serve_admin(address: SocketAddr, health: &Health, tasks: &Shutdown) -> Result<()> {
     let listener = bind("ADMIN_ADDR", address).await?;
-    let metrics = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Suffix("_posts".into()), &POSTS)?
-        .install_recorder()?;
-    let upkeep = metrics.clone();
-    tasks.spawn_until_stopped(async move {
-        loop {
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            upkeep.run_upkeep();
-        }
-    });
+    let metrics = counts::start(tasks)?;
     let serving = admin::serve(listener, health.clone(), metrics);
     tasks.spawn_until_stopped(logged("admin", serving));
     Ok(())

@@ -7,12 +7,13 @@ use std::{
 use chat_core::{
     Limits, Password,
     chat::HISTORY_MAX,
-    process::{HealthCheck, LogSettings, Secret, ServiceToken},
+    process::{HealthCheck, Secret, ServiceToken},
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use redis_link::{Redis, RedisSettings};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
+use telemetry::TelemetrySettings;
 use tonic::transport::ServerTlsConfig;
 
 use crate::{
@@ -137,9 +138,9 @@ pub struct Config {
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 25, value_parser = value_parser!(u64).range(1..=600))]
     pub shutdown_grace: u64,
 
-    /// Log lines
+    /// Logs and traces.
     #[command(flatten)]
-    pub log: LogSettings,
+    pub telemetry: TelemetrySettings,
 
     /// Bring the database up to date, say so, and exit with 0; needs DATABASE_URL only
     #[arg(long)]

@@ -7,6 +7,8 @@ mod gate;
 mod parse;
 mod posts;
 mod server;
+mod spans;
+mod timing;
 mod tls;
 mod tokens;
 mod watch;

@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 use axum::{
     Json, Router,
-    extract::Request,
-    http::{HeaderName, HeaderValue, StatusCode},
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue, Method, StatusCode},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::get,
 };
-use chat_core::Code;
+use chat_core::{Code, kept_span, root_span};
 use serde_json::json;
+use telemetry::context::{self, TRACEPARENT};
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tracing::{Instrument, Span, field::Empty};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::grpc::UnderWay;
@@ -57,9 +59,19 @@ async fn noted(request: Request, next: Next) -> Response {
     let path: String = request.uri().path().chars().take(PATH_SHOWN).collect();
     let began = Instant::now();
     let _under_way = UnderWay::begin();
-    let response = next.run(request).await;
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let span = span_of(&request, route);
+    let response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    let _in_span = span.enter();
     let ms = began.elapsed().as_millis();
+    let labels = [("method", known(&method).to_owned()), ("route", route.to_owned())];
+    metrics::histogram!("switchboard_http_request_seconds", &labels).record(began.elapsed());
     metrics::counter!("switchboard_http_requests_total", "status" => status.as_str().to_owned())
         .increment(1);
     if status.is_server_error() {
@@ -68,6 +80,47 @@ async fn noted(request: Request, next: Next) -> Response {
         tracing::info!(%method, path, status = status.as_u16(), ms, "request refused");
     }
     response
+}
+
+/// A request's span, named by the route: a path may hold what nobody should see.
+fn span_of(request: &Request, route: &str) -> Span {
+    let method = known(request.method());
+    let context = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    context::follow_or_begin(
+        context.unwrap_or_default(),
+        || {
+            kept_span!(
+                parent: None, "request", otel.kind = "server",
+                otel.name = format_args!("{method} {route}"), http.request.method = method,
+                http.route = route, http.response.status_code = Empty, otel.status_code = Empty
+            )
+        },
+        || {
+            root_span!(
+                "request",
+                otel.kind = "server",
+                otel.name = format_args!("{method} {route}"),
+                http.request.method = method,
+                http.route = route,
+                http.response.status_code = Empty,
+                otel.status_code = Empty
+            )
+        },
+    )
+}
+
+/// A method that there is: anybody may make one up.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
 }
 
 fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {

@@ -14,12 +14,13 @@
 //! | `refusals` | what of a run is refused before the rest is asked for |
 //! | [`watch`] | everything durable, as a stream for other services |
 //! | [`media`] | uploads: their kind, their bytes, whose they are |
-//! | [`admin`] | health, readiness, metrics |
+//! | [`admin`], [`counts`] | health, readiness, metrics |
 
 pub mod admin;
 pub mod app;
 pub mod chat;
 pub mod config;
+pub mod counts;
 pub mod grpc;
 pub mod http;
 pub mod media;

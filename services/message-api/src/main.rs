@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chat_core::process::{read_settings, start_logs};
+use chat_core::process::read_settings;
 use message_api::{app, config::Config};
 
 /// glibc's caches are too small for what comes and goes with a commit, by the hundred.
@@ -18,9 +18,11 @@ async fn main() -> ExitCode {
     if let Some(outcome) = config.health.outcome(config.admin_addr) {
         return outcome;
     }
-    if let Err(sentence) = start_logs(&config.log) {
-        return refused(&sentence);
-    }
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let traces = match telemetry::start(&config.telemetry, name, version) {
+        Ok(traces) => traces,
+        Err(sentence) => return refused(&sentence),
+    };
     let ended = if config.migrate {
         match config.database() {
             Ok(database) => app::migrate_only(&database).await,
@@ -28,7 +30,7 @@ async fn main() -> ExitCode {
         }
     } else {
         match config.settings() {
-            Ok(settings) => app::run(&config, &settings).await,
+            Ok(settings) => app::run(&config, &settings, &traces).await,
             Err(sentence) => return refused(&sentence),
         }
     };

@@ -8,17 +8,19 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use chat_core::{ConversationId, Event, Topic, UserId, process::Shutdown};
+use chat_core::{ConversationId, Event, Topic, UserId, child_span, process::Shutdown};
 use prost::Message as _;
 use redis_link::{Line, Redis};
 use switchboard_proto::v1;
+use telemetry::context;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 /// Events that may wait in a lane, and about how many bytes of them in all; the next is dropped,
 /// and counted.
@@ -33,12 +35,14 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 3;
 
 /// An event and where it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Publication {
     /// The topics.
     pub topics: Vec<Topic>,
     /// The event.
     pub event: Event,
+    /// Lasts until it is out.
+    pub span: Span,
 }
 
 /// The way to the publishing tasks. They end once shutdown has begun (or the last clone of this is
@@ -80,7 +84,7 @@ impl Publisher {
         Self { redis: Some(redis.clone()), queues: queues.collect(), waiting_bytes }
     }
 
-    /// Hands an event over, without waiting.
+    /// Hands an event over, without waiting. Its span is a child of the current one.
     pub fn publish(&self, topics: Vec<Topic>, event: Event) {
         let Some(redis) = self.redis.as_ref().filter(|redis| redis.is_cluster()) else {
             return self.hand_over(0, topics, event);
@@ -95,12 +99,15 @@ impl Publisher {
     }
 
     fn hand_over(&self, lane: usize, topics: Vec<Topic>, event: Event) {
+        let span = child_span!("publish", otel.kind = "producer", messaging.system = "redis");
         let more = weight(&event);
         let before = self.waiting_bytes.fetch_add(more, Ordering::Relaxed);
         let fits = before + more <= QUEUE_BYTES;
-        if !fits || self.queues[lane].try_send(Publication { topics, event }).is_err() {
+        if !fits || self.queues[lane].try_send(Publication { topics, event, span }).is_err() {
             self.waiting_bytes.fetch_sub(more, Ordering::Relaxed);
             lost(1);
+        } else {
+            WAITING.increment(1);
         }
     }
 }
@@ -108,6 +115,23 @@ impl Publisher {
 /// About how many bytes an event takes that waits.
 fn weight(event: &Event) -> usize {
     size_of::<Vec<Topic>>() + event.weight()
+}
+
+/// Events that wait in all lanes. Found once: this is counted for each.
+static WAITING: LazyLock<metrics::Gauge> =
+    LazyLock::new(|| metrics::gauge!("switchboard_publications_waiting"));
+
+/// Notes that so many events wait no more, and how many bytes are left.
+#[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
+fn gauge_out(events: usize, bytes: usize) {
+    WAITING.decrement(events as f64);
+    metrics::gauge!("switchboard_publications_waiting_bytes").set(bytes as f64);
+}
+
+/// Microseconds since 1970.
+fn now_us() -> u64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn lost(events: usize) {
@@ -144,7 +168,8 @@ impl Task {
             }
             let outcome = self.deliver(&taken).await;
             let bytes = taken.iter().map(|publication| weight(&publication.event)).sum();
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let waiting = self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+            gauge_out(taken.len(), waiting);
             self.note(outcome, taken.len());
             taken.clear();
             if self.is_down && queue.is_closed() {
@@ -169,9 +194,11 @@ impl Task {
 
     async fn publish(&mut self, publications: &[Publication]) -> Result<(), String> {
         let mut pipe = redis::pipe();
-        let lane = self.line.lane();
-        for Publication { topics, event } in publications {
-            let payload = v1::Event::from(event).encode_to_vec();
+        let (lane, published_us) = (self.line.lane(), now_us());
+        for Publication { topics, event, span } in publications {
+            let traceparent = context::of(span);
+            let event = v1::Event { traceparent, published_us, ..v1::Event::from(event) };
+            let payload = event.encode_to_vec();
             for topic in topics {
                 lane.publish(&mut pipe, &lane.channel(*topic), &payload);
             }

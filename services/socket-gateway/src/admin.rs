@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use chat_core::process::Shutdown;
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
+use telemetry::metrics::Metrics;
 
 use crate::{connections::Connections, subscriber::Subscriber};
 
@@ -19,7 +19,7 @@ pub struct Health {
     /// Whose bytes wait.
     pub connections: Arc<Connections>,
     /// The metrics.
-    pub metrics: PrometheusHandle,
+    pub metrics: Metrics,
 }
 
 /// `/healthz`, `/readyz`, `/metrics`.
@@ -33,8 +33,6 @@ pub fn router(health: Health) -> Router {
 
 #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
 async fn metrics(State(health): State<Health>) -> String {
-    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    metrics::gauge!("switchboard_tasks").set(tasks as f64);
     metrics::gauge!("switchboard_bus_probe_age_seconds").set(health.subscriber.silent_for());
     let waiting = health.connections.waiting_bytes();
     metrics::gauge!("switchboard_waiting_bytes").set(waiting as f64);

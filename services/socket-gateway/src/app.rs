@@ -14,6 +14,7 @@ use dialects::{
 };
 use rand::RngExt;
 use redis_link::Line;
+use telemetry::Traces;
 use tokio::time::sleep;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     chat_client::ChatClient,
     config::Settings,
     connections::Connections,
+    counts,
     feed::{FeedHandle, GatewayFeed},
     outbound::Flushers,
     presence::{Census, Presence, Registry},
@@ -29,7 +31,7 @@ use crate::{
     sessions::Sessions,
     sockets::{self, Mount},
     subscriber::Subscriber,
-    telemetry, whisper,
+    whisper,
 };
 
 /// The legs on Socket.IO; one line for each protocol.
@@ -44,7 +46,7 @@ fn legs(enabled: &[String]) -> Vec<Arc<dyn Leg>> {
 }
 
 /// Runs until SIGTERM or SIGINT. The error is one sentence.
-pub async fn run(settings: Settings) -> Result<(), String> {
+pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
     let config = &settings.config;
     #[cfg(feature = "sabotage")]
     crate::sabotage::choose(config.sabotage.as_deref());
@@ -55,7 +57,7 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     let (leaving, shutdown) = (Shutdown::new(), Shutdown::new());
     // The bus and the admin port live until the last socket is gone.
     let background = Shutdown::new();
-    let metrics = telemetry::start(&background).map_err(|cause| format!("metrics: {cause}"))?;
+    let metrics = counts::start(&background).map_err(|cause| format!("metrics: {cause}"))?;
     let connections = Connections::new(config.connections_max, config.handshakes_max);
 
     let (ports, subscriber) = ports(&settings, &shutdown, &background)?;
@@ -89,6 +91,7 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     leaving.begin();
     sleep(settings.drain_delay).await;
     let in_time = stop(&shutdown, &background, &connections, settings.shutdown_grace).await;
+    traces.flush(settings.shutdown_grace / 16).await;
     tracing::info!(in_time, "stopped");
     Ok(())
 }
@@ -110,7 +113,7 @@ async fn stop(
         in_time = shutdown.finished(grace / 8).await;
     }
     background.begin();
-    background.finished(grace / 8).await && in_time
+    background.finished(grace / 16).await && in_time
 }
 
 /// The two ports, with everything behind them.

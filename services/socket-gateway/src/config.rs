@@ -4,11 +4,12 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use chat_core::{
     Limits,
-    process::{HealthCheck, LogSettings, ServiceToken},
+    process::{HealthCheck, ServiceToken},
 };
 use clap::Parser;
 use redis_link::{Redis, RedisSettings};
 use secrecy::SecretString;
+use telemetry::TelemetrySettings;
 use tonic::transport::ClientTlsConfig;
 
 use crate::chat_client::TlsFiles;
@@ -113,9 +114,9 @@ pub struct Config {
     #[arg(long, env = "SABOTAGE", hide = true, value_parser = crate::sabotage::CHOICES)]
     pub sabotage: Option<String>,
 
-    /// Logs
+    /// Logs and traces.
     #[command(flatten)]
-    pub logs: LogSettings,
+    pub telemetry: TelemetrySettings,
 
     /// Asking instead of serving
     #[command(flatten)]

@@ -14,7 +14,7 @@
 //! | [`backlog`] | how many bytes wait for one client | 10 |
 //! | `counted` | how many are at something just now | |
 //! | `remembered` | the newest keys, to know them again | |
-//! | [`admin`], [`telemetry`] | health, readiness, metrics | |
+//! | [`admin`], [`counts`] | health, readiness, metrics | |
 
 pub mod admin;
 pub mod app;
@@ -23,6 +23,7 @@ pub mod chat_client;
 pub mod config;
 pub mod connections;
 mod counted;
+pub mod counts;
 pub mod feed;
 mod outbound;
 pub mod presence;
@@ -34,5 +35,4 @@ pub mod server;
 pub mod sessions;
 pub mod sockets;
 pub mod subscriber;
-pub mod telemetry;
 pub mod whisper;

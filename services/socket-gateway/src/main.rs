@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chat_core::process::{read_settings, start_logs};
+use chat_core::process::read_settings;
 use socket_gateway::{app, config::Config};
 
 /// A quarter of the CPU under durable sends was glibc's, whose caches are too small for what comes
@@ -19,11 +19,14 @@ async fn main() -> ExitCode {
     if let Some(outcome) = config.health.outcome(config.admin_addr) {
         return outcome;
     }
-    let settings = match start_logs(&config.logs).and_then(|()| config.check()) {
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let started = telemetry::start(&config.telemetry, name, version)
+        .and_then(|traces| Ok((config.check()?, traces)));
+    let (settings, traces) = match started {
         Ok(settings) => settings,
         Err(sentence) => return refused(&sentence),
     };
-    match app::run(settings).await {
+    match app::run(settings, &traces).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             eprintln!("socket-gateway: {sentence}");

@@ -10,6 +10,7 @@
 mod ear;
 #[cfg(test)]
 mod guard;
+mod origin;
 mod wanted;
 
 use std::{sync::Arc, time::Duration};

@@ -9,6 +9,7 @@ use chat_core::{Event, Fleeting, Topic};
 use prost::Message as _;
 use redis_link::{Line, Redis};
 use switchboard_proto::v1;
+use telemetry::context;
 use tokio::{
     sync::mpsc::{Receiver, Sender, channel},
     time::{MissedTickBehavior, interval, timeout},
@@ -30,21 +31,24 @@ const ANSWER: Duration = Duration::from_secs(1);
 pub struct Whisperer {
     redis: Redis,
     /// One for each lane, by number.
-    queues: Arc<[Sender<(Topic, Fleeting)>]>,
+    queues: Arc<[Sender<Whisper>]>,
 }
+
+/// What is told to whom, and in which trace.
+type Whisper = (Topic, Fleeting, String);
 
 impl Whisperer {
     /// Tells a topic something fleeting.
     pub fn whisper(&self, topic: Topic, event: Fleeting) {
         let queue = &self.queues[self.redis.lane_of(topic).number()];
-        if queue.try_send((topic, event)).is_err() {
+        if queue.try_send((topic, event, context::here())).is_err() {
             metrics::counter!("switchboard_whispers_dropped_total").increment(1);
         }
     }
 }
 
 /// What was whispered in one lane and is not yet published.
-pub struct Whispers(Receiver<(Topic, Fleeting)>);
+pub struct Whispers(Receiver<Whisper>);
 
 /// The two ends of the queues; the latter for each lane, by number.
 #[must_use]
@@ -76,8 +80,9 @@ impl Whispers {
                 count = self.0.recv_many(&mut batch, BATCH) => if count == 0 { return },
             }
             let whispers = batch.len();
-            for (topic, event) in batch.drain(..) {
-                let payload = v1::Event::from(&Event::Fleeting(event)).encode_to_vec();
+            for (topic, event, traceparent) in batch.drain(..) {
+                let event = v1::Event::from(&Event::Fleeting(event));
+                let payload = v1::Event { traceparent, ..event }.encode_to_vec();
                 lane.publish(&mut pipeline, &lane.channel(topic), &payload);
             }
             let sent = timeout(ANSWER, pipeline.exec_async(&mut line)).await;

@@ -85,8 +85,8 @@ impl Cli {
 
     pub(crate) fn is_target(&self, kind: Kind) -> bool {
         match self.targets.is_empty() {
-            // A second Rust server and a second engine tell little in a hurry.
-            true => !self.quick || !matches!(kind, Kind::Eiows | Kind::Socketioxide),
+            // A second Rust server, a second engine and traces tell little in a hurry.
+            true => !self.quick || !matches!(kind, Kind::Eiows | Kind::Socketioxide | Kind::Traced),
             false => self.targets.contains(&kind),
         }
     }

@@ -43,8 +43,8 @@ use self::{
     workloads::{Stage, history},
 };
 
-const KINDS: [Kind; 5] =
-    [Kind::Switchboard, Kind::Node, Kind::Eiows, Kind::Socketioxide, Kind::Bare];
+const KINDS: [Kind; 6] =
+    [Kind::Switchboard, Kind::Traced, Kind::Node, Kind::Eiows, Kind::Socketioxide, Kind::Bare];
 /// How long a target may take to forget the clients of the last workload.
 const SETTLE: Duration = Duration::from_secs(6);
 
@@ -85,7 +85,8 @@ impl Bench {
     /// Starts a target on the servers' core.
     fn start(&self, kind: Kind) -> Result<Target> {
         cores::pin(self.cli.server_core)?;
-        let target = Target::start(kind, &self.servers, &self.runtime)
+        let sink_core = self.cli.generator_core;
+        let target = Target::start(kind, &self.servers, &self.runtime, sink_core)
             .with_context(|| format!("{} did not start", kind.name()));
         cores::pin(self.cli.generator_core)?;
         target
@@ -171,7 +172,7 @@ fn every(workload: &str, kind: Kind) -> u32 {
     match kind {
         _ if report::has_goal(workload, kind) => 1,
         Kind::Eiows | Kind::Socketioxide => 3,
-        Kind::Switchboard | Kind::Node | Kind::Bare => 2,
+        Kind::Switchboard | Kind::Traced | Kind::Node | Kind::Bare => 2,
     }
 }
 

@@ -25,9 +25,11 @@
 //! | [`deaf`] | a Socket.IO client that stops reading |
 //! | [`plain`] | a WebSocket client for JSON frames |
 //! | [`http`] | an HTTP client that keeps cookies |
+//! | [`collector`] | a collector of traces |
 //! | [`mailbox`] | what a client has heard, and waiting for more |
 
 pub mod arena;
+pub mod collector;
 pub mod deaf;
 pub mod http;
 pub mod mailbox;

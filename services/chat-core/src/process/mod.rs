@@ -1,10 +1,9 @@
-//! What every service's `main` needs: settings, logs, health, shutdown, retries that back off.
+//! What every service's `main` needs: settings, health, shutdown, retries that back off.
 
 mod backoff;
 mod command_line;
 mod follow;
 mod health;
-mod logs;
 mod pem;
 mod secret;
 mod service_token;
@@ -15,7 +14,6 @@ pub use backoff::Backoff;
 pub use command_line::read_settings;
 pub use follow::follow_file;
 pub use health::HealthCheck;
-pub use logs::{LogFormat, LogSettings, start_logs};
 pub use pem::{read_certificates, read_key};
 pub use secret::Secret;
 pub use service_token::{SERVICE_TOKEN_MIN, ServiceToken};

@@ -1,7 +1,7 @@
 //! Hop 1 of 10: 001's live WebSocket, `/ws/conversations/{id}`. What a client sends is posted.
 //! From the client; next the gateway's `chat_client.rs`. What comes back out is hop 10, `render.rs`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Extension, Router,
@@ -15,9 +15,10 @@ use axum::{
 };
 use chat_core::{
     Caller, ChatError, ConversationId, Event, Frame, Listener, MessageId, Render, Result, Seq,
-    Session, Sink, SocketKey, Via, chat::CHANGES_MAX, model::NewMessage,
+    Session, Sink, SocketKey, Via, chat::CHANGES_MAX, model::NewMessage, root_span,
 };
 use serde::Deserialize;
+use tracing::Instrument;
 
 use super::{
     render::Conversations,
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     handshake,
     live::{self, Departure, Incoming, Outbox},
+    observe::{self, Counted},
     socket::Ports,
 };
 
@@ -56,7 +58,8 @@ async fn upgrade(
         return refusal(&ChatError::invalid_payload("this is a WebSocket: ask for an upgrade"));
     };
     let departure = departure.map(|Extension(departure)| departure).unwrap_or_default();
-    match admit(&ports, &id, wanted, &headers).await {
+    let span = root_span!("connect", otel.kind = "server", switchboard.protocol = "conversations");
+    match admit(&ports, &id, wanted, &headers).instrument(span).await {
         Ok((session, start)) => live::bounded(upgrade).on_upgrade(async move |socket| {
             let talk = |outbox, incoming| serve(outbox, incoming, ports.clone(), session, start);
             live::serve(socket, &ports, departure, text, talk).await;
@@ -111,7 +114,7 @@ async fn serve(
     session: Session,
     start: Start,
 ) {
-    let key = ports.keys.next();
+    let (key, _counted) = (ports.keys.next(), Counted::begin("conversations", "plain"));
     let _bound = ports.feed.bind(&session, key, Arc::clone(&outbox) as Arc<dyn Sink>);
     let client = LiveClient { key, ports, session, conversation: start.conversation, outbox };
     let Ok(_follow) = client.begin(start.after).await else { return };
@@ -163,10 +166,15 @@ impl LiveClient {
 
     /// Handles one frame, and answers it.
     async fn hear(&self, text: Result<Utf8Bytes>) {
+        let (came, kind) = (Instant::now(), observe::kind("conversations", "post"));
+        let span = kind.came(1);
         let posted = match text {
-            Ok(text) => self.post(text.as_str()).await,
+            Ok(text) => self.post(text.as_str()).instrument(span.clone()).await,
             Err(error) => Err(error),
         };
+        if let Err(error) = &posted {
+            span.record("switchboard.refusal", error.code().as_str());
+        }
         match posted {
             Ok(id) => {
                 let url = message_url(self.conversation, id);
@@ -174,6 +182,7 @@ impl LiveClient {
             }
             Err(error) => self.tell(&error).await,
         }
+        kind.answered(came);
     }
 
     async fn post(&self, text: &str) -> Result<MessageId> {

@@ -1,7 +1,7 @@
 //! Hop 1 of 10, for clients without Socket.IO: the same events as JSON frames on `/ws`.
 //! From the client; next `socket.rs`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Extension, Json, Router,
@@ -13,14 +13,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chat_core::{ChatError, Code, Frame, Result, Session, Sink};
+use chat_core::{ChatError, Code, Frame, Result, Session, Sink, root_span};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
+use tracing::Instrument;
 
 use super::socket::MessengerLeg;
 use crate::{
     handshake,
     live::{self, Departure, Incoming, Outbox},
+    observe::{self, Counted},
     socket::{Client, Conversing, Leg, Ports},
 };
 
@@ -50,7 +52,8 @@ async fn upgrade(
         return refusal(&ChatError::invalid_payload("this is a WebSocket: ask for an upgrade"));
     };
     let token = wanted.token.as_deref().filter(|token| !token.is_empty());
-    let session = match handshake::session(&ports, token, &headers).await {
+    let span = root_span!("connect", otel.kind = "server", switchboard.protocol = "messenger");
+    let session = match handshake::session(&ports, token, &headers).instrument(span).await {
         Ok(session) => session,
         Err(error) if error.code().http() == 401 => None,
         Err(error) => return refusal(&error),
@@ -83,7 +86,7 @@ struct Push<'a> {
 }
 
 async fn talk(outbox: Arc<Outbox>, mut incoming: Incoming, ports: Ports, session: Option<Session>) {
-    let key = ports.keys.next();
+    let (key, _counted) = (ports.keys.next(), Counted::begin("messenger", "plain"));
     let sink = Arc::clone(&outbox) as Arc<dyn Sink>;
     let bind = |session| ports.feed.bind(session, key, Arc::clone(&sink));
     let _bound = session.as_ref().map(bind);
@@ -184,11 +187,17 @@ async fn handle(side: &mut dyn Conversing, text: Result<Utf8Bytes>) -> Option<Fr
         Ok(asked) => asked,
         Err((error, id)) => return answer("", id.as_ref(), Err(error)),
     };
+    let (came, kind) = (Instant::now(), observe::kind(MessengerLeg.protocol(), &event));
+    let span = kind.came(1);
     let outcome = if MessengerLeg.knows(&event, &data) {
-        side.handle(&event, data).await
+        side.handle(&event, data).instrument(span.clone()).await
     } else {
         Err(ChatError::new(Code::UnknownEvent, "there is no such event"))
     };
+    if let Err(error) = &outcome {
+        span.record("switchboard.refusal", error.code().as_str());
+    }
+    kind.answered(came);
     answer(&event, id.as_ref(), outcome)
 }
 

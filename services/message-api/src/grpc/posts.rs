@@ -6,7 +6,7 @@
 //! the less each of its posts costs; nothing ever waits for company. If the connection goes, what
 //! was under way is given up as a call would be.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use chat_core::{Chat, ChatError, Limits, Message, chat::RUN_MAX, process::Shutdown};
 use futures_util::{
@@ -16,8 +16,9 @@ use futures_util::{
 };
 use switchboard_proto::v1::{self, post_outcome::Outcome};
 use tonic::{Status, Streaming};
+use tracing::Instrument;
 
-use super::{UnderWay, parse, refused};
+use super::{UnderWay, parse, refused, spans, timing};
 use crate::refusals::Refusals;
 
 /// Runs of one stream that are under way before more are read: what a full lane of the group
@@ -131,8 +132,11 @@ impl Posts {
         let (chat, limits) = (Arc::clone(&self.chat), self.limits);
         let (numbers, run): (Vec<_>, Vec<_>) =
             run.into_iter().map(|post| (post.number, post.post.unwrap_or_default())).unzip();
+        let span = spans::of_run(&run);
         let outcomes = async move {
+            let began = Instant::now();
             let answers = post_run(&*chat, &limits, run).await;
+            timing::of_run().record(began.elapsed());
             let outcome = |(number, answer)| {
                 let outcome = match answer {
                     Ok(message) => Outcome::Message(message),
@@ -142,7 +146,7 @@ impl Posts {
             };
             numbers.into_iter().zip(answers).map(outcome).collect()
         };
-        self.under_way.push(outcomes.boxed());
+        self.under_way.push(outcomes.instrument(span).boxed());
     }
 }
 

@@ -13,7 +13,7 @@ use tonic::{
 };
 use tonic_health::server::HealthReporter;
 
-use super::{Service, gate};
+use super::{Service, gate, spans, timing::Timing};
 use crate::admin::Health;
 
 /// Largest request: 10,000 ids of conversations, or one message of any length we accept.
@@ -48,6 +48,7 @@ pub async fn serve(
         .into_axum_router()
         .layer(from_fn_with_state(tokens, gate::pass));
     let mut server = Server::builder()
+        .trace_fn(spans::of_call)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE));
     if let Some(tls) = tls {
@@ -55,6 +56,7 @@ pub async fn serve(
     }
     let stopping = tasks.clone();
     server
+        .layer(Timing)
         .add_routes(Routes::from(routes))
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),

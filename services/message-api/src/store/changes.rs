@@ -75,7 +75,7 @@ impl Store {
     async fn head(&self, conversation: ConversationId) -> Result<Seq> {
         let head: Option<u64> = sqlx::query_scalar("SELECT head FROM conversations WHERE id = ?")
             .bind(conversation.raw())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.connection().await?)
             .await?;
         head.map(Seq)
             .ok_or_else(|| ChatError::new(Code::NotFound, "there is no such conversation").into())
@@ -93,7 +93,7 @@ impl Store {
         .bind(conversation.raw())
         .bind(since.0)
         .bind(until.0)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?)
     }
 
@@ -115,7 +115,7 @@ impl Store {
         .bind(conversation.raw())
         .bind(since.0)
         .bind(until.0)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?)
     }
 
@@ -131,7 +131,7 @@ impl Store {
         for id in ids {
             query = query.bind(id.raw());
         }
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = query.fetch_all(&mut *self.connection().await?).await?;
         rows.iter()
             .map(|row| {
                 Ok((ConversationId::from_raw(row.try_get("id")?), Seq(row.try_get("head")?)))

@@ -19,7 +19,7 @@ impl Store {
     pub async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
         let row: Option<ConversationRow> = sqlx::query_as(select_conversations!("WHERE c.id = ?"))
             .bind(id.raw())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.connection().await?)
             .await?;
         let conversation = row.map(ConversationRow::into_conversation).transpose()?;
         if let Some(conversation) = &conversation {
@@ -64,7 +64,7 @@ impl Store {
         .bind(room.created_by.as_ref().map(ToString::to_string))
         .bind(room.created_at)
         .bind(room.created_at)
-        .execute(&self.pool)
+        .execute(&mut *self.connection().await?)
         .await?;
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Store {
         let taken: Option<u64> =
             sqlx::query_scalar("SELECT id FROM conversations WHERE title_key = ?")
                 .bind(title.key().into_bytes())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut *self.connection().await?)
                 .await?;
         Ok(taken.is_some())
     }
@@ -101,7 +101,7 @@ impl Store {
                  ORDER BY c.last_activity_at DESC, c.id DESC LIMIT ?"
             ))
             .bind(limit)
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *self.connection().await?)
             .await?);
         };
         Ok(sqlx::query_as(select_rooms!(
@@ -113,7 +113,7 @@ impl Store {
         .bind(at)
         .bind(id)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?)
     }
 }

@@ -32,7 +32,7 @@ impl Store {
         )
         .bind(pair.low.0)
         .bind(pair.high.0)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connection().await?)
         .await?;
         Ok(id.map(ConversationId::from_raw))
     }
@@ -49,7 +49,7 @@ impl Store {
         ))
         .bind(user.0)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?;
         rows.into_iter().map(ConversationRow::into_conversation).collect()
     }
@@ -61,7 +61,7 @@ impl Store {
         )
         .bind(conversation.raw())
         .bind(user.0)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connection().await?)
         .await?;
         Ok(count.unwrap_or_default())
     }

@@ -8,9 +8,11 @@
 use std::time::Duration;
 
 use chat_core::{
-    Change, ChangeKind, ChatError, ConversationId, Event, Message, SocketKey,
+    Change, ChangeKind, ChatError, ConversationId, Event, Message, SocketKey, child_span,
+    kept_span,
     process::{Shutdown, yield_core},
 };
+use telemetry::context;
 use tokio::{
     sync::{
         mpsc::{self, error::TrySendError},
@@ -18,6 +20,7 @@ use tokio::{
     },
     time::Instant,
 };
+use tracing::{Instrument, Span};
 
 pub use super::post::{Post, Stored};
 use super::{
@@ -54,16 +57,20 @@ struct Queued {
     run: Vec<Post>,
     origin: Option<SocketKey>,
     answers: oneshot::Sender<Answers>,
+    /// From here until it is stored.
+    span: Span,
 }
 
 impl GroupCommit {
     /// Starts the lanes.
     #[must_use]
     pub fn start(store: &Store, publisher: &Publisher, tasks: &Shutdown) -> Self {
-        let lane = |_| {
+        let lane = |number| {
             let (sender, queue) = mpsc::channel(QUEUE);
             let (store, publisher, stop) = (store.clone(), publisher.clone(), tasks.clone());
-            let lane = Lane { store, publisher, stop, kept: Kept::default(), is_busy: false };
+            let waiting = waiting_in(number);
+            let kept = Kept::default();
+            let lane = Lane { store, publisher, stop, kept, is_busy: false, waiting };
             tasks.spawn(lane.run(queue));
             sender
         };
@@ -81,7 +88,8 @@ impl GroupCommit {
         let Some(first) = run.first() else { return Ok(Vec::new()) };
         let lane = &self.lanes[lane_of(first.conversation)];
         let (answers, answered) = oneshot::channel();
-        lane.try_send(Queued { run, origin, answers }).map_err(|refused| match refused {
+        let span = child_span!("store", switchboard.posts = run.len());
+        lane.try_send(Queued { run, origin, answers, span }).map_err(|refused| match refused {
             TrySendError::Full(Queued { run, .. }) => {
                 let count = run.len() as u64;
                 metrics::counter!("switchboard_posts_refused_total").increment(count);
@@ -91,6 +99,10 @@ impl GroupCommit {
         })?;
         answered.await.map_err(|e| ChatError::unavailable("group commit", e))
     }
+}
+
+fn waiting_in(lane: usize) -> metrics::Gauge {
+    metrics::gauge!("switchboard_runs_waiting", "lane" => lane.to_string())
 }
 
 fn lane_of(conversation: ConversationId) -> usize {
@@ -104,6 +116,8 @@ struct Lane {
     kept: Kept,
     /// Had the last commit more than one run?
     is_busy: bool,
+    /// How much waits for the next commit.
+    waiting: metrics::Gauge,
 }
 
 impl Lane {
@@ -116,6 +130,7 @@ impl Lane {
                 () = self.stop.begun(), if !queue.is_closed() => queue.close(),
             }
             self.gather(&mut queue, &mut taken).await;
+            self.waiting.set(u32::try_from(queue.len()).unwrap_or(u32::MAX));
             // Nobody waits for these any more: they were told to try again.
             taken.retain(|queued| !queued.answers.is_closed());
             while !taken.is_empty() {
@@ -148,16 +163,20 @@ impl Lane {
         let began = Instant::now();
         let mut posts = Vec::with_capacity(queued.len());
         let mut waiting = Vec::with_capacity(queued.len());
-        for Queued { run, origin, answers } in queued {
-            waiting.push((run.len(), origin, answers));
+        let span = span_of(&queued);
+        for Queued { run, origin, answers, span } in queued {
+            waiting.push((run.len(), origin, answers, span));
             posts.extend(run);
         }
-        let mut answers = self.store.commit_posts(&mut self.kept, &posts).await.into_iter();
+        let stored = self.store.commit_posts(&mut self.kept, &posts).instrument(span.clone()).await;
+        drop(span);
+        let mut answers = stored.into_iter();
         metrics::histogram!("switchboard_commit_seconds").record(began.elapsed());
         let count = u32::try_from(posts.len()).unwrap_or(u32::MAX);
         metrics::histogram!("switchboard_commit_posts").record(count);
         let mut posts = posts.iter();
-        for (length, origin, waiter) in waiting {
+        for (length, origin, waiter, span) in waiting {
+            let _in_span = span.enter();
             let answers: Answers = answers.by_ref().take(length).collect();
             for (post, answer) in posts.by_ref().take(length).zip(&answers) {
                 if let Ok(Stored { message, is_new: true }) = answer {
@@ -179,6 +198,22 @@ impl Lane {
         };
         self.publisher.publish(topics(message.conversation, post.peers), Event::Change(change));
     }
+}
+
+/// The span of a commit: a trace of its own, linked with those of the posts that it stores.
+fn span_of(queued: &[Queued]) -> Span {
+    let mut kept =
+        queued.iter().map(|queued| &queued.span).filter(|span| !span.is_none()).peekable();
+    if kept.peek().is_none() {
+        return Span::none();
+    }
+    let posts = queued.iter().map(|queued| queued.run.len()).sum::<usize>();
+    let commit = kept_span!(
+        parent: None, "commit", otel.kind = "client", db.system.name = "mysql",
+        switchboard.posts = posts
+    );
+    kept.for_each(|span| context::link(span, &commit));
+    commit
 }
 
 /// How many of the first runs fit in one commit: at least one.

@@ -28,7 +28,7 @@ impl Store {
         .bind(&medium.content_type)
         .bind(medium.size)
         .bind(clock::now())
-        .execute(&self.pool)
+        .execute(&mut *self.connection().await?)
         .await?;
         Ok(())
     }
@@ -37,7 +37,7 @@ impl Store {
     pub async fn medium(&self, id: &str) -> Result<Option<Medium>> {
         Ok(sqlx::query_as("SELECT content_type, size FROM media WHERE id = ?")
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.connection().await?)
             .await?)
     }
 
@@ -49,7 +49,7 @@ impl Store {
         for id in ids {
             query = query.bind(*id);
         }
-        let owned: i64 = query.fetch_one(&self.pool).await?;
+        let owned: i64 = query.fetch_one(&mut *self.connection().await?).await?;
         Ok(usize::try_from(owned).is_ok_and(|owned| owned == ids.len()))
     }
 }

@@ -34,7 +34,7 @@ impl Store {
     pub async fn message(&self, id: MessageId) -> Result<Option<Message>> {
         let row: Option<MessageRow> = sqlx::query_as(select_messages!("WHERE m.id = ?"))
             .bind(id.0)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.connection().await?)
             .await?;
         row.map_or(Ok(None), MessageRow::into_living)
     }
@@ -63,7 +63,7 @@ impl Store {
         .bind(id.raw())
         .bind(id.raw())
         .bind(id.raw())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connection().await?)
         .await?;
         let Some(OpeningRow { conversation, place, newest_at }) = row else { return Ok(None) };
         let conversation = conversation.into_conversation()?;
@@ -101,7 +101,7 @@ impl Store {
         .bind(before.0)
         .bind(limit)
         .bind(skip)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?;
         rows.reverse();
         Ok(rows)
@@ -123,7 +123,7 @@ impl Store {
         .bind(after.0)
         .bind(head.0)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?)
     }
 }

@@ -43,10 +43,14 @@ mod shapes;
 mod transaction;
 mod users;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
 
 use chat_core::{ConversationId, ConversationKind, User, UserId};
-use sqlx::MySqlPool;
+use metrics::Histogram;
+use sqlx::{MySql, MySqlPool, pool::PoolConnection};
 
 use self::known::Known;
 pub use self::{
@@ -84,9 +88,20 @@ impl Store {
         (self.pool.size(), self.pool.num_idle())
     }
 
+    /// A connection; how long it was waited for is measured.
+    async fn connection(&self) -> Result<PoolConnection<MySql>> {
+        static WAIT: LazyLock<Histogram> = LazyLock::new(
+            || metrics::histogram!("switchboard_pool_wait_seconds", "pool" => "mysql"),
+        );
+        let began = Instant::now();
+        let connection = self.pool.acquire().await;
+        WAIT.record(began.elapsed());
+        Ok(connection?)
+    }
+
     /// Can MySQL be reached?
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        sqlx::query("SELECT 1").execute(&mut *self.connection().await?).await?;
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ impl Store {
         )
         .bind(user.0)
         .bind(conversation.raw())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connection().await?)
         .await?)
     }
 
@@ -36,7 +36,7 @@ impl Store {
         .bind(conversation.raw())
         // Cut to what the column holds, which MySQL would round.
         .bind(clock::from_millis(clock::millis(seen)))
-        .execute(&self.pool)
+        .execute(&mut *self.connection().await?)
         .await?;
         Ok(())
     }

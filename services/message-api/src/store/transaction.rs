@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chat_core::process::Backoff;
-use sqlx::{Executor, MySql, MySqlConnection, MySqlPool, pool::PoolConnection};
+use chat_core::{child_span, process::Backoff};
+use sqlx::{Executor, MySql, MySqlConnection, pool::PoolConnection};
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::{Result, Store, StoreError};
 
@@ -66,10 +67,10 @@ impl<W: Work> Transaction for W {
 pub(super) struct Kept(Option<(PoolConnection<MySql>, Instant)>);
 
 impl Kept {
-    async fn take(&mut self, pool: &MySqlPool) -> Result<UnderWay> {
+    async fn take(&mut self, store: &Store) -> Result<UnderWay> {
         let (connection, since) = match self.0.take() {
             Some((connection, since)) if since.elapsed() < KEPT => (connection, since),
-            _ => (pool.acquire().await?, Instant::now()),
+            _ => (store.connection().await?, Instant::now()),
         };
         Ok(UnderWay { connection: Some(connection), since })
     }
@@ -132,8 +133,9 @@ impl Store {
     }
 
     async fn attempt<T: Transaction>(&self, kept: &mut Kept, work: &T) -> Result<T::Out> {
-        let mut under_way = kept.take(&self.pool).await?;
-        let done = under_way.commit(work).await;
+        let mut under_way = kept.take(self).await?;
+        let span = child_span!("transaction", otel.kind = "client", db.system.name = "mysql");
+        let done = under_way.commit(work).instrument(span).await;
         let has_ended = match &done {
             Ok(_) => true,
             Err(StoreError::TooSlow) => false,

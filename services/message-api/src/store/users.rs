@@ -44,7 +44,7 @@ impl Store {
                 .bind(account.name.as_str())
                 .bind(&account.password_hash)
                 .bind(clock::now())
-                .execute(&self.pool)
+                .execute(&mut *self.connection().await?)
                 .await
                 .map_err(StoreError::from);
         match inserted {
@@ -56,7 +56,10 @@ impl Store {
 
     /// Takes back an account that nobody has used yet.
     pub async fn forget_user(&self, user: UserId) -> Result<()> {
-        sqlx::query("DELETE FROM users WHERE id = ?").bind(user.0).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM users WHERE id = ?")
+            .bind(user.0)
+            .execute(&mut *self.connection().await?)
+            .await?;
         Ok(())
     }
 
@@ -68,7 +71,7 @@ impl Store {
         )
         .bind(clock::now())
         .bind(user.0)
-        .execute(&self.pool)
+        .execute(&mut *self.connection().await?)
         .await?;
         self.users.forget(&user);
         Ok(deleted.rows_affected() == 1)
@@ -80,7 +83,7 @@ impl Store {
             "SELECT id, name, password_hash, deleted_at IS NOT NULL FROM users WHERE name = ?",
         )
         .bind(name.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.connection().await?)
         .await?;
         row.map(|(id, name, password_hash, is_deleted)| {
             let user = User { id: UserId(id), name: stored_name(&name)? };
@@ -94,7 +97,7 @@ impl Store {
         let row: Option<(String, bool)> =
             sqlx::query_as("SELECT name, deleted_at IS NOT NULL FROM users WHERE id = ?")
                 .bind(id.0)
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut *self.connection().await?)
                 .await?;
         row.map(|(name, is_deleted)| {
             Ok(Standing { user: User { id, name: stored_name(&name)? }, is_deleted })
@@ -147,7 +150,7 @@ impl Store {
         // No name is empty: all come after it.
         .bind(after.map_or("", Username::as_str))
         .bind(limit.saturating_add(1))
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.connection().await?)
         .await?;
         let is_last = rows.len() <= limit as usize;
         let users = rows

@@ -10,6 +10,7 @@ mod posts;
 mod replica;
 mod replicas;
 mod run;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -19,6 +20,7 @@ mod turns;
 use std::future::Future;
 
 use async_trait::async_trait;
+use chat_core::child_span;
 use chat_core::{
     Caller, Change, Chat, Conversation, ConversationId, Credential, Login, Message, MessageId,
     MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
@@ -30,12 +32,14 @@ use switchboard_proto::{
     convert::{instant, required, timestamp},
     v1::{self, chat_service_client::ChatServiceClient},
 };
+use telemetry::context;
 use time::OffsetDateTime;
 use tonic::{
     Response, Status,
     service::interceptor::InterceptedService,
     transport::{Channel, ClientTlsConfig},
 };
+use tracing::Instrument;
 
 pub use self::tls::TlsFiles;
 pub(crate) use self::turns::for_socket;
@@ -279,6 +283,8 @@ impl Chat for ChatClient {
         run: Vec<NewMessage>,
         origin: Option<SocketKey>,
     ) -> Vec<Result<Message>> {
+        let span = child_span!("PostMessages", otel.kind = "client", rpc.system = "grpc");
+        let traceparent = context::of(&span);
         let request = |message: NewMessage| v1::PostMessageRequest {
             caller: Some(caller.into()),
             conversation_id: message.conversation.to_string(),
@@ -287,8 +293,10 @@ impl Chat for ChatClient {
             client_id: message.client_id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
             origin: origin.map(Into::into),
             via: v1::Via::from(message.via).into(),
+            traceparent: traceparent.clone(),
         };
-        let answers = self.replicas.post(run.into_iter().map(request).collect()).await;
+        let posts = run.into_iter().map(request).collect();
+        let answers = self.replicas.post(posts).instrument(span).await;
         answers.into_iter().map(|answer| answer?.try_into()).collect()
     }
 

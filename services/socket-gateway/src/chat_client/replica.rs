@@ -25,12 +25,14 @@ use tonic::{
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tracing::Instrument;
 
 use super::{
     Client, client,
     fate::{Failed, Fate},
     posts::{Answer, Posts},
     replicas::Access,
+    spans,
     token::Token,
     turns::Turns,
 };
@@ -220,17 +222,20 @@ impl Replica {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let mut state = self.state.subscribe();
+        let span = spans::call();
+        let asked = call(self.client.clone()).instrument(span.clone());
         let answer = tokio::select! {
             biased;
-            answer = tokio::time::timeout_at(deadline, call(self.client.clone())) => {
+            answer = tokio::time::timeout_at(deadline, asked) => {
                 answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
             }
             _ = state.wait_for(|state| *state == State::Silent) => {
                 Err(Status::unavailable("it has gone silent"))
             }
         };
-        if answer.is_ok() {
-            self.is_well();
+        match &answer {
+            Ok(_) => self.is_well(),
+            Err(status) => drop(span.record("rpc.grpc.status_code", status.code() as i32)),
         }
         answer.map(Response::into_inner)
     }

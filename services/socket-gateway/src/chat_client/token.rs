@@ -11,6 +11,8 @@ use tonic::{
     service::Interceptor,
 };
 
+use super::spans;
+
 /// A token, as it is shown.
 pub(super) type Bearer = MetadataValue<Ascii>;
 
@@ -83,6 +85,7 @@ impl Interceptor for Token {
         if let Some(bearer) = self.shown() {
             request.metadata_mut().insert(AUTHORIZATION, bearer);
         }
+        spans::in_span(&mut request);
         Ok(request)
     }
 }

@@ -236,6 +236,7 @@ impl State {
             entry.heard = seq;
         }
         self.delivered = Some(seq);
+        drop(rendered);
         self.keep_recent(seq, event);
     }
 

@@ -4,15 +4,17 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
-use chat_core::{ChatError, Code, Follow, Session, Sink};
-use dialects::socket::Client;
+use chat_core::{ChatError, Code, Follow, Session, Sink, root_span};
+use dialects::{observe::Counted, socket::Client};
 use hyper::HeaderMap;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, Event, SocketRef};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     Gate, Mount, Stranger,
@@ -99,7 +101,8 @@ pub(super) async fn enter(
     let Some(turn) = mount.connections.turn().await else {
         return Err(not_now("this replica is busy, try again"));
     };
-    let opened = open(gate, &sink, visit, auth).await;
+    let span = root_span!("connect", otel.kind = "server", switchboard.protocol = gate.protocol());
+    let opened = open(gate, &sink, visit, auth).instrument(span).await;
     let (bound, sides) = opened.map_err(|error| {
         if error.code().is_transient() {
             return not_now(error.message());
@@ -110,7 +113,8 @@ pub(super) async fn enter(
     let (outbox, inbox) = super::inbox::pair();
     let gone = inbox.gone.clone();
     let (begin, begun) = oneshot::channel();
-    let seat = Seat { sink, sides, inbox, begun, _bound: bound, _place: place };
+    let counted = Counted::begin(gate.protocol(), sink.transport());
+    let seat = Seat { sink, sides, inbox, begun, _bound: bound, _place: place, _counted: counted };
     mount.shutdown.spawn(for_socket(gone.clone(), seat.live()));
     Ok(Entered { outbox, gone, begin: Some(begin) })
 }
@@ -163,7 +167,8 @@ fn listen(mount: &Mount, socket: &SocketRef, sink: &Arc<SocketSink>, entered: &E
         // Runs in the read loop, in the order in which the events came.
         let text = (packet.text.len() <= event_max).then_some(packet.text);
         if let Some(sink) = sink.upgrade() {
-            outbox.put(&sink, Delivery { event, text, ack: Some(ack), ack_id: packet.ack_id });
+            let (ack, ack_id, came) = (Some(ack), packet.ack_id, Instant::now());
+            outbox.put(&sink, Delivery { event, text, ack, ack_id, came });
         }
         async {}
     });

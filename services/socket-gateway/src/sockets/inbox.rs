@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use chat_core::{ChatError, Code};
@@ -33,6 +34,8 @@ pub(super) struct Delivery {
     pub ack: Option<AckSender>,
     /// The number that the client gave its acknowledgement, if it asked for one.
     pub ack_id: Option<i64>,
+    /// When it came.
+    pub came: Instant,
 }
 
 impl Delivery {
@@ -112,7 +115,6 @@ pub(super) fn pair() -> (Outbox, Inbox) {
 impl Outbox {
     /// Puts an event into the queue, or tells the socket at once that it floods.
     pub(super) fn put(&self, sink: &SocketSink, delivery: Delivery) {
-        metrics::counter!("switchboard_events_in_total").increment(1);
         if let Err(refused) = self.try_put(delivery) {
             metrics::counter!("switchboard_events_refused_total").increment(1);
             let error = ChatError::new(Code::RateLimited, "too many events at once, slow down");

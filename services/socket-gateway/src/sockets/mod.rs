@@ -172,6 +172,16 @@ fn settings(path: &'static str) -> SocketIoBuilder {
         .with_parser(parser)
 }
 
+impl Gate {
+    /// The protocol of its sockets, as metrics name it.
+    fn protocol(&self) -> &'static str {
+        match &*self.mount.legs {
+            [leg] if self.namespace != "/" || !leg.is_shared() => leg.protocol(),
+            _ => "shared",
+        }
+    }
+}
+
 impl Mount {
     fn only(&self, leg: &Arc<dyn Leg>) -> Self {
         Self { legs: [Arc::clone(leg)].into(), ..self.clone() }

@@ -1,8 +1,11 @@
 //! A Socket.IO session on a websocket of our own: the namespaces that it is in.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, Weak,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -185,7 +188,8 @@ impl Session {
         };
         let most = self.gates[gate].mount.ports.limits.event_max();
         let text = (text.len() <= most).then(|| text.clone());
-        let delivery = Delivery { event: event.to_owned(), text, ack: None, ack_id };
+        let delivery =
+            Delivery { event: event.to_owned(), text, ack: None, ack_id, came: Instant::now() };
         let (outbox, sink) = {
             let places = self.places();
             let place = places.taken.iter().find(|(taken, _)| *taken == gate);

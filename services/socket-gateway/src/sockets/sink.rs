@@ -129,6 +129,14 @@ impl SocketSink {
         }
     }
 
+    /// What carries it, as metrics name it.
+    pub(super) const fn transport(&self) -> &'static str {
+        match self.owner {
+            Owner::Library(_) => "library",
+            Owner::Session { .. } => "websocket",
+        }
+    }
+
     /// Holds everything until [`Self::release`].
     pub(super) fn new(socket: SocketRef, namespace: &'static str, mount: &Mount) -> Self {
         let is_polling = socket.transport_type() == TransportType::Polling;

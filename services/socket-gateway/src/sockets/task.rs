@@ -4,13 +4,17 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_core::{ChatError, CloseReason, Code, Follow, Result, Sink, chat::RUN_MAX};
-use dialects::socket::{Client, Conversing, Leg};
+use dialects::{
+    observe::{self, Counted},
+    socket::{Client, Conversing, Leg},
+};
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::timeout,
 };
+use tracing::{Instrument, Span};
 
 use super::{
     Mount,
@@ -41,6 +45,7 @@ pub(super) struct Seat {
     pub begun: oneshot::Receiver<()>,
     pub _bound: Option<Follow>,
     pub _place: OwnedSemaphorePermit,
+    pub _counted: Counted,
 }
 
 impl Seat {
@@ -86,23 +91,33 @@ impl Seat {
         self.sink.has_room().await;
         let (place, payload) = match read(&self.sides, &delivery) {
             Ok(read) => read,
-            Err(refusal) => return self.reply(delivery, Err(refusal)),
+            Err(refusal) => {
+                let span = observe::nobodys().came(1);
+                return span.in_scope(|| self.reply(delivery, Err(refusal)));
+            }
         };
         let more = self.more_like(&delivery, place);
-        let (_, side) = &mut self.sides[place];
+        let (leg, side) = &mut self.sides[place];
+        let kind = observe::kind(leg.protocol(), &delivery.event);
+        let span = kind.came(1 + more.len());
         if more.is_empty() {
-            let answer = side.handle(&delivery.event, payload).await;
-            return self.reply(delivery, answer);
+            let came = delivery.came;
+            let answer = side.handle(&delivery.event, payload).instrument(span.clone()).await;
+            span.in_scope(|| self.reply(delivery, answer));
+            return kind.answered(came);
         }
         let (mut run, mut payloads) = (vec![delivery], vec![payload]);
         for (delivery, payload) in more {
             run.push(delivery);
             payloads.push(payload);
         }
-        let answers = side.handle_run(&run[0].event, payloads).await;
+        let handled = side.handle_run(&run[0].event, payloads);
+        let answers = handled.instrument(span.clone()).await;
         for (delivery, answer) in run.into_iter().zip(answers) {
             self.sink.has_room().await;
-            self.reply(delivery, answer);
+            let came = delivery.came;
+            span.in_scope(|| self.reply(delivery, answer));
+            kind.answered(came);
         }
     }
 
@@ -125,6 +140,7 @@ impl Seat {
 
     fn reply(&self, delivery: Delivery, answer: Result<Value>) {
         if let Err(error) = &answer {
+            Span::current().record("switchboard.refusal", error.code().as_str());
             tracing::info!(event = shown(&delivery.event), code = %error.code(), "refused an event");
         }
         self.sink.reply(delivery, answer);

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Hearer, wanted::Wanted};
+use super::{Hearer, origin::Origin, wanted::Wanted};
 use crate::probe::{Probe, SILENCE};
 
 /// How long readiness waits after a return for what was missed. A message-api that is away longer
@@ -161,9 +161,19 @@ impl Ear {
         let topic = self.lane.topic(message.get_channel_name());
         let event = v1::Event::decode(message.get_payload_bytes())
             .map_err(|e| e.to_string())
-            .and_then(|event| Event::try_from(event).map_err(|e| e.to_string()));
+            .and_then(|mut event| {
+                let origin = Origin::take(&mut event);
+                Event::try_from(event).map(|event| (origin, event)).map_err(|e| e.to_string())
+            });
         match (topic, event) {
-            (Some(topic), Ok(event)) => hearer.hear(topic, event),
+            (Some(topic), Ok((origin, event))) => {
+                if origin.is_kept() {
+                    origin.span(&topic).in_scope(|| hearer.hear(topic, event));
+                } else {
+                    hearer.hear(topic, event);
+                }
+                origin.delivered();
+            }
             (_, event) => {
                 metrics::counter!("switchboard_bus_rubbish_total").increment(1);
                 tracing::warn!(channel = message.get_channel_name(), error = ?event.err(), "not an event of ours");

@@ -3,7 +3,7 @@
 use super::table::{Table, number, spread};
 use crate::{
     figures::{Results, Spread},
-    targets::Kind::{self, Bare, Node, Switchboard},
+    targets::Kind::{self, Bare, Node, Switchboard, Traced},
 };
 
 /// A figure of a target in a workload.
@@ -153,6 +153,21 @@ const GOALS: &[Goal] = &[
         (4.0, 8.0),
         "The same number of posters, one message each under way; each whole stack on one core, the \
          same MariaDB.",
+    ),
+    goal(
+        "1 % of traces kept: the gateways' CPU per delivery ÷ without traces",
+        (("rooms-100", Traced, "front_us"), ("rooms-100", Switchboard, "front_us")),
+        (Ratio, Less),
+        (1.05, 1.02),
+        "The same stack twice, side by side; one keeps 1 % of its traces and sends them to a sink \
+         on this machine.",
+    ),
+    goal(
+        "1 % of traces kept: durable sends/s ÷ without traces",
+        (("durable", Traced, "per_s"), ("durable", Switchboard, "per_s")),
+        (Ratio, More),
+        (0.95, 0.98),
+        "As above; the whole stack on one core, the sink on the generator's.",
     ),
     goal(
         "what durability adds to a lone post's p50 (ms)",

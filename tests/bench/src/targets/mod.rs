@@ -4,18 +4,20 @@
 //! | module | what it starts |
 //! |---|---|
 //! | `switchboard` | two gateways and one message-api on the shared MariaDB and Redis |
+//! | `sink` | takes traces, and counts them |
 //! | `peers` | Node, Node with eiows, socketioxide: two processes each on the same Redis and MariaDB; the bare server |
 
 pub(crate) mod peers;
+mod sink;
 pub(crate) mod switchboard;
 
 use std::{net::SocketAddr, rc::Rc};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use local_stack::Servers;
 use tokio::runtime::Runtime;
 
-use self::{peers::Child, switchboard::Accounts};
+use self::{peers::Child, sink::Sink, switchboard::Accounts};
 use crate::{
     swarm::Door,
     usage::{Process, Role},
@@ -25,6 +27,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Kind {
     Switchboard,
+    /// The same, with 1 % of its traces kept and sent.
+    Traced,
     Node,
     Eiows,
     Socketioxide,
@@ -35,6 +39,7 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Switchboard => "Switchboard",
+            Self::Traced => "Switchboard, traced",
             Self::Node => "Node",
             Self::Eiows => "Node + eiows",
             Self::Socketioxide => "socketioxide",
@@ -67,14 +72,25 @@ pub(crate) struct Target {
     accounts: Option<Accounts>,
     rooms_made: u64,
     stack: Option<local_stack::Stack>,
+    /// Where its traces end.
+    sink: Option<Sink>,
     _children: Vec<Child>,
 }
 
 impl Target {
-    /// Starts it.
-    pub(crate) fn start(kind: Kind, servers: &Servers, runtime: &Runtime) -> Result<Self> {
+    /// Starts it. If its traces are kept, they are taken on that core.
+    pub(crate) fn start(
+        kind: Kind,
+        servers: &Servers,
+        runtime: &Runtime,
+        sink_core: usize,
+    ) -> Result<Self> {
         match kind {
-            Kind::Switchboard => runtime.block_on(switchboard::start(servers)),
+            Kind::Switchboard => runtime.block_on(switchboard::start(kind, servers, None)),
+            Kind::Traced => {
+                let sink = Sink::start(sink_core)?;
+                runtime.block_on(switchboard::start(kind, servers, Some(sink)))
+            }
             _ => peers::start(kind, servers, runtime),
         }
     }
@@ -141,12 +157,14 @@ impl Target {
         self.stack.as_ref()
     }
 
-    /// Ends all its processes.
+    /// Ends all its processes. One whose traces were not taken was not measured.
     pub(crate) fn stop(self, runtime: &Runtime) -> Result<()> {
-        match &self.stack {
-            Some(stack) => runtime.block_on(stack.stop()),
-            None => Ok(()),
+        if let Some(stack) = &self.stack {
+            runtime.block_on(stack.stop())?;
         }
+        let is_silent = self.sink.is_some_and(|sink| sink.spans() == 0);
+        ensure!(!is_silent, "{} sent no traces", self.kind.name());
+        Ok(())
     }
 }
 

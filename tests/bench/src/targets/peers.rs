@@ -69,6 +69,7 @@ pub(crate) fn start(kind: Kind, servers: &Servers, runtime: &Runtime) -> Result<
         accounts: None,
         rooms_made: 0,
         stack: None,
+        sink: None,
         _children: children,
     })
 }
@@ -92,7 +93,7 @@ fn command(kind: Kind, servers: &Servers, address: SocketAddr) -> Result<Command
         }
         Kind::Socketioxide => drop(command.arg(beside("bench-socketioxide")?)),
         Kind::Bare => drop(command.arg(beside("bench-bare")?)),
-        Kind::Switchboard => bail!("Switchboard is no peer"),
+        Kind::Switchboard | Kind::Traced => bail!("Switchboard is no peer"),
     }
     command.arg(address.to_string());
     command.env("NODE_ENV", "production");

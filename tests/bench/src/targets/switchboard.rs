@@ -11,7 +11,7 @@ use redis_link::Redis;
 use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
-use super::{Kind, Target, backing};
+use super::{Kind, Target, backing, sink::Sink};
 use crate::usage::{Process, Role};
 
 /// Users that a stack begins with.
@@ -92,9 +92,12 @@ impl Accounts {
     }
 }
 
-/// Starts a stack of its own database and prefix on the shared servers.
-pub(crate) async fn start(servers: &Servers) -> Result<Target> {
+/// Starts a stack of its own database and prefix on the shared servers. Its traces go to the sink.
+pub(crate) async fn start(kind: Kind, servers: &Servers, sink: Option<Sink>) -> Result<Target> {
+    let env = sink.as_ref().map_or_else(Vec::new, Sink::env);
     let options = Options {
+        api_env: env.clone(),
+        gateway_env: env,
         database: Source::At(servers.database_url().to_owned()),
         redis: Source::At(servers.redis_url().to_owned()),
         ..Options::alone("bench")
@@ -117,12 +120,13 @@ pub(crate) async fn start(servers: &Servers) -> Result<Target> {
         processes.push(process(Role::Front, stack.gateway(n))?);
     }
     Ok(Target {
-        kind: Kind::Switchboard,
+        kind,
         processes,
         addresses,
         accounts: Some(accounts),
         rooms_made: 0,
         stack: Some(stack),
+        sink,
         _children: Vec::new(),
     })
 }

@@ -1,7 +1,7 @@
 //! All workloads: which targets they run on, whether they are in the quick bench.
 
 use super::{Run, churn, connects, foreign, idle, posts, presence, rooms};
-use crate::targets::Kind::{self, Bare, Eiows, Node, Socketioxide, Switchboard};
+use crate::targets::Kind::{self, Bare, Eiows, Node, Socketioxide, Switchboard, Traced};
 
 /// Deliveries a second at which latency is measured.
 pub(crate) const LATENCY_RATES: [u64; 6] = [10_000, 20_000, 40_000, 80_000, 120_000, 160_000];
@@ -21,6 +21,9 @@ const ALL: &[Kind] = &[Switchboard, Node, Eiows, Socketioxide, Bare];
 const ADAPTERS: &[Kind] = &[Switchboard, Node, Eiows, Socketioxide];
 const OURS: &[Kind] = &[Switchboard];
 const DURABLE: &[Kind] = &[Switchboard, Node, Eiows];
+/// Those in which what traces cost is measured too.
+const ALL_AND_TRACED: &[Kind] = &[Switchboard, Traced, Node, Eiows, Socketioxide, Bare];
+const DURABLE_AND_TRACED: &[Kind] = &[Switchboard, Traced, Node, Eiows];
 
 macro_rules! workload {
     ($name:literal, $about:literal, $targets:expr, $is_quick:literal, $run:expr) => {
@@ -34,7 +37,7 @@ const WORKLOADS: &[Workload] = &[
     workload!("connects", "guests connect, 64 at a time", ADAPTERS, true, connects::connects),
     workload!("joins", "connected clients join rooms of 100", ADAPTERS, false, connects::joins),
     workload!("rooms-10", "rooms of 10, one in flight each", ALL, false, rooms::of_10),
-    workload!("rooms-100", "rooms of 100, one in flight each", ALL, true, rooms::of_100),
+    workload!("rooms-100", "rooms of 100, one in flight each", ALL_AND_TRACED, true, rooms::of_100),
     workload!("rooms-1000", "rooms of 1,000, one in flight each", ALL, false, rooms::of_1000),
     workload!("hot", "rooms of 100, 8 in flight each", ALL, true, rooms::hot),
     workload!(
@@ -46,7 +49,13 @@ const WORKLOADS: &[Workload] = &[
     ),
     workload!("relay", "100 clients, one relayed in flight", ADAPTERS, true, rooms::relay),
     workload!("relay-hot", "100 clients, 8 relayed in flight", ADAPTERS, false, rooms::relay_hot),
-    workload!("durable", "512 posters, acknowledged once stored", DURABLE, true, posts::durable),
+    workload!(
+        "durable",
+        "512 posters, acknowledged once stored",
+        DURABLE_AND_TRACED,
+        true,
+        posts::durable
+    ),
     workload!("direct", "256 pairs write to each other", DURABLE, false, posts::direct),
     workload!("lone-post", "40 a second on an idle system", DURABLE, true, rooms::lone_post),
     workload!("lone-relay", "the same, relayed", ADAPTERS, true, rooms::lone_relay),
