@@ -110,20 +110,22 @@ impl Health {
                 Err(_) if was_late => self.mysql(Err(LATE.to_owned())),
                 Err(_) => {}
             }
-            let (redis, answered) = redis.unwrap_or_else(|_| (Err(LATE.to_owned()), 0));
+            let redis = redis.unwrap_or_else(|_| Err(LATE.to_owned()));
             self.update(|report| report.redis = redis.err().unwrap_or_else(|| "ok".into()));
-            gauge_connections(&store, answered);
+            gauge_connections(&store, &sessions);
             tokio::time::sleep(EVERY).await;
         }
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few connections")]
-fn gauge_connections(store: &Store, redis: usize) {
+fn gauge_connections(store: &Store, sessions: &Sessions) {
     let (all, idle) = store.connections();
     metrics::gauge!("switchboard_mysql_connections").set(all);
     metrics::gauge!("switchboard_mysql_connections_idle").set(idle as f64);
-    metrics::gauge!("switchboard_redis_connections").set(redis as f64);
+    let (all, idle) = sessions.connections();
+    metrics::gauge!("switchboard_redis_connections").set(all as f64);
+    metrics::gauge!("switchboard_redis_connections_idle").set(idle as f64);
 }
 
 /// Serves for as long as it is polled.

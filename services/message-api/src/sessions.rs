@@ -23,6 +23,9 @@ type Result<T, E = ChatError> = std::result::Result<T, E>;
 /// Sessions that one user may have; the oldest ends when there would be more.
 const MOST_PER_USER: isize = 1_000;
 
+/// Connections to each server of Redis.
+const CONNECTIONS: usize = 16;
+
 /// How long anything of Redis may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -58,7 +61,7 @@ impl Sessions {
     /// Connects when first used.
     #[must_use]
     pub fn new(redis: &Redis, ttl: Duration) -> Self {
-        Self { redis: redis.clone(), lines: Line::brisk(redis), ttl }
+        Self { redis: redis.clone(), lines: Line::pooled(redis, CONNECTIONS), ttl }
     }
 
     /// Begins a session.
@@ -156,9 +159,8 @@ impl Sessions {
         Ok(answers.into_iter().flatten().cloned().collect())
     }
 
-    /// Can Redis be reached? Of a cluster, every master that holds something of ours. Also how many
-    /// connections answered.
-    pub async fn ping(&self) -> (Result<(), String>, usize) {
+    /// Can Redis be reached? Of a cluster, every master that holds something of ours.
+    pub async fn ping(&self) -> Result<(), String> {
         let pings = self.lines.iter().map(async |line| {
             // A question about a key: a node without its cluster answers PING.
             let ask = Cmd::exists(line.lane().key("session:"));
@@ -168,9 +170,13 @@ impl Sessions {
                 false => cause.to_string(),
             })
         });
-        let answers = join_all(pings).await;
-        let answered = answers.iter().filter(|answer| answer.is_ok()).count();
-        (answers.into_iter().collect(), answered)
+        join_all(pings).await.into_iter().collect()
+    }
+
+    /// Connections to Redis, and how many of them are idle.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        self.lines.first().map_or((0, 0), Line::connections)
     }
 
     async fn ask<T: FromRedisValue>(&self, lane: usize, command: &Cmd) -> Result<T> {

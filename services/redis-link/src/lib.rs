@@ -7,7 +7,7 @@
 //! | [`nodes`] | the servers that we know, and what makes it pointless to start |
 //! | [`slots`] | whose slots are whose in a cluster |
 //! | [`lane`] | which key and which channel goes where |
-//! | [`line`](mod@line) | commands: a connection that comes back by itself |
+//! | [`line`](mod@line), `pools` | commands: connections that come back by themselves |
 //! | [`ear`] | pub/sub: a connection that hears |
 //!
 //! All that we keep and publish lies in lanes. One server has one lane. A cluster has [`LANES`] of
@@ -19,6 +19,7 @@ pub mod ear;
 pub mod lane;
 pub mod line;
 pub mod nodes;
+mod pools;
 pub mod settings;
 pub mod slots;
 

@@ -1,4 +1,4 @@
-//! Commands: a connection that comes back by itself.
+//! Commands: connections that come back by themselves.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use redis::{
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::{Lane, Redis, nodes::Node};
+use crate::{Lane, Redis, nodes::Node, pools::Pools};
 
 /// How long Redis may take to answer.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -34,14 +34,29 @@ static NUMBERS: AtomicU64 = AtomicU64::new(0);
 /// How often connecting is tried for somebody who would rather hear that it failed.
 const BRISK: usize = 2;
 
-/// A lane's connection for commands. It connects when first used, goes to whoever holds the lane,
-/// and can be made anew when it is open and deaf. Clones share it.
+/// A lane's way for commands. It connects when first used, to whoever holds the lane. Clones share
+/// its connections.
 #[derive(Clone)]
 pub struct Line {
     redis: Redis,
     lane: Lane,
-    is_steady: bool,
-    now: Arc<Mutex<Option<Held>>>,
+    way: Way,
+}
+
+/// By which connection.
+#[derive(Clone)]
+enum Way {
+    /// One of its own for all commands, in their order. It can be made anew when it is open and
+    /// deaf. Steady: while the server is away, commands wait for it.
+    Own { is_steady: bool, now: Arc<Mutex<Option<Held>>> },
+    /// Each command by whichever is free.
+    Pooled(Pools),
+}
+
+/// What a command goes by.
+enum Taken {
+    Own(ConnectionManager, u64),
+    Pooled(deadpool_redis::Connection),
 }
 
 struct Held {
@@ -56,22 +71,20 @@ impl Line {
     /// they fail, since somebody else may hold the lane soon.
     #[must_use]
     pub fn steady(redis: &Redis) -> Vec<Self> {
-        Self::all(redis, !redis.is_cluster())
+        let is_steady = !redis.is_cluster();
+        Self::all(redis, || Way::Own { is_steady, now: Arc::default() })
     }
 
-    /// One for each lane, by number. While Redis is away they fail.
+    /// One for each lane, by number, with so many connections to each server at most. While Redis
+    /// is away they fail.
     #[must_use]
-    pub fn brisk(redis: &Redis) -> Vec<Self> {
-        Self::all(redis, false)
+    pub fn pooled(redis: &Redis, most: usize) -> Vec<Self> {
+        let pools = Pools::new(most);
+        Self::all(redis, || Way::Pooled(pools.clone()))
     }
 
-    fn all(redis: &Redis, is_steady: bool) -> Vec<Self> {
-        let line = |lane: &Lane| Self {
-            redis: redis.clone(),
-            lane: lane.clone(),
-            is_steady,
-            now: Arc::default(),
-        };
+    fn all(redis: &Redis, way: impl Fn() -> Way) -> Vec<Self> {
+        let line = |lane: &Lane| Self { redis: redis.clone(), lane: lane.clone(), way: way() };
         redis.lanes().iter().map(line).collect()
     }
 
@@ -84,28 +97,49 @@ impl Line {
     /// From now on by a new connection. What waits for an answer on the old one waits on.
     pub fn renew(&self) {
         self.redis.doubt();
-        *self.held() = None;
+        if let Way::Own { now, .. } = &self.way {
+            *held(now) = None;
+        }
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Connections of the pool that it shares, to all servers, and how many of them are idle.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        match &self.way {
+            Way::Own { .. } => (0, 0),
+            Way::Pooled(pools) => pools.count(),
+        }
     }
 
-    fn now(&self) -> RedisResult<(ConnectionManager, u64)> {
+    async fn take(&self) -> RedisResult<Taken> {
         let node = self.redis.node(&self.lane)?;
-        let mut held = self.held();
+        let (now, is_steady) = match &self.way {
+            Way::Own { now, is_steady } => (now, *is_steady),
+            Way::Pooled(pools) => return pools.take(&node).await.map(Taken::Pooled),
+        };
+        let mut held = held(now);
         if let Some(held) = held.as_ref().filter(|held| held.at.is(&node)) {
-            return Ok((held.manager.clone(), held.number));
+            return Ok(Taken::Own(held.manager.clone(), held.number));
         }
         let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(if self.is_steady { usize::MAX } else { BRISK })
+            .set_number_of_retries(if is_steady { usize::MAX } else { BRISK })
             .set_max_delay(Duration::from_secs(1))
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(ANSWER));
         let manager = ConnectionManager::new_lazy_with_config(node.client().clone(), config)?;
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         *held = Some(Held { at: node, manager: manager.clone(), number });
-        Ok((manager, number))
+        Ok(Taken::Own(manager, number))
+    }
+
+    /// What was sent by this connection broke: it is used no more.
+    fn give_up(&self, number: u64) {
+        if let Way::Own { now, .. } = &self.way {
+            let mut held = held(now);
+            if held.as_ref().is_some_and(|held| held.number == number) {
+                *held = None;
+            }
+        }
     }
 
     /// Asks. Unless the line is steady, a connection that failed or was late is used no more; what
@@ -113,31 +147,64 @@ impl Line {
     /// again, of whoever holds the lane by then.
     async fn ask<T, F: Future<Output = RedisResult<T>>>(
         &self,
-        ask: impl Fn(ConnectionManager) -> F,
+        ask: impl Fn(Taken) -> F,
     ) -> RedisResult<T> {
-        if self.is_steady {
-            return ask(self.now()?.0).await;
+        if matches!(self.way, Way::Own { is_steady: true, .. }) {
+            return ask(self.take().await?).await;
         }
         let until = Instant::now() + PATIENCE;
         let mut is_second_try = false;
         loop {
-            let (manager, number) = self.now()?;
+            let mut number = None;
+            let asked = async {
+                let taken = self.take().await?;
+                if let Taken::Own(_, own) = &taken {
+                    number = Some(*own);
+                }
+                ask(taken).await
+            };
             let late = || RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
-            let answer = timeout_at(until, ask(manager)).await.unwrap_or_else(|_| Err(late()));
+            let answer = timeout_at(until, asked).await.unwrap_or_else(|_| Err(late()));
             let Err(cause) = answer else { return answer };
             self.redis.doubt();
             if is_for_the_moment(&cause) && Instant::now() + PAUSE < until {
                 sleep(PAUSE).await;
                 continue;
             }
-            let mut held = self.held();
             if !matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
-                && held.as_ref().is_some_and(|held| held.number == number)
+                && let Some(number) = number
             {
-                *held = None;
+                self.give_up(number);
             }
             if !cause.is_connection_dropped() || std::mem::replace(&mut is_second_try, true) {
                 return Err(cause);
+            }
+        }
+    }
+}
+
+fn held(now: &Mutex<Option<Held>>) -> MutexGuard<'_, Option<Held>> {
+    now.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Taken {
+    async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Own(manager, _) => manager.req_packed_command(command).await,
+            Self::Pooled(connection) => connection.req_packed_command(command).await,
+        }
+    }
+
+    async fn send_all(
+        &mut self,
+        pipeline: &Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Own(manager, _) => manager.req_packed_commands(pipeline, offset, count).await,
+            Self::Pooled(connection) => {
+                connection.req_packed_commands(pipeline, offset, count).await
             }
         }
     }
@@ -152,9 +219,9 @@ fn is_for_the_moment(cause: &RedisError) -> bool {
 
 impl ConnectionLike for Line {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(self.ask(move |mut now| async move {
-            now.req_packed_command(command).await?.extract_error()
-        }))
+        Box::pin(
+            self.ask(move |mut taken| async move { taken.send(command).await?.extract_error() }),
+        )
     }
 
     fn req_packed_commands<'a>(
@@ -163,8 +230,8 @@ impl ConnectionLike for Line {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(self.ask(move |mut now| async move {
-            let answers = now.req_packed_commands(pipeline, offset, count).await?;
+        Box::pin(self.ask(move |mut taken| async move {
+            let answers = taken.send_all(pipeline, offset, count).await?;
             // One slot, so who refuses the first refuses all, but for the moment when it moves.
             match answers.first() {
                 Some(Value::ServerError(refusal)) => {

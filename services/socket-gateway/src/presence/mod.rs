@@ -152,7 +152,8 @@ impl Presence {
     /// to go last has not left before. What moves is told no more.
     async fn farewell(&self, registry: &mut Registry) {
         loop {
-            registry.renew(FAREWELL).await;
+            // While Redis is away it would be waited for, with nobody left to speak of.
+            let _ = timeout(BEAT, registry.renew(FAREWELL)).await;
             if !self.local.has_sockets() {
                 return;
             }
