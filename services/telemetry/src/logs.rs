@@ -11,7 +11,7 @@ use tracing_subscriber::{
     filter::{FilterExt, filter_fn},
     fmt::{
         FmtContext, FormatEvent, FormatFields,
-        format::{DefaultFields, JsonFields, Writer, format},
+        format::{self, DefaultFields, JsonFields, Writer},
     },
     registry::LookupSpan,
 };
@@ -48,17 +48,15 @@ where
     // Without a hint nothing would be sorted out by its level alone.
     let filter = filter.and(events.with_max_level_hint(LevelFilter::TRACE));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    Ok(match settings.log_format {
+    let form = settings.log_format;
+    Ok(match form {
         LogFormat::Text => {
-            let lines = lines.fmt_fields(DefaultFields::new());
-            lines.event_format(Text(format().with_ansi(false))).with_filter(filter).boxed()
+            let form = WithIds { lines: format::format().with_ansi(false), form };
+            lines.fmt_fields(DefaultFields::new()).event_format(form).with_filter(filter).boxed()
         }
         LogFormat::Json => {
-            let lines = lines.fmt_fields(JsonFields::new());
-            lines
-                .event_format(Json(format().json().flatten_event(true)))
-                .with_filter(filter)
-                .boxed()
+            let form = WithIds { lines: format::format().json().flatten_event(true), form };
+            lines.fmt_fields(JsonFields::new()).event_format(form).with_filter(filter).boxed()
         }
     })
 }
@@ -72,34 +70,13 @@ fn ids() -> Option<(String, String)> {
     })
 }
 
-/// Ids stand at the end of a line.
-struct Text<F>(F);
-
-impl<S, N, F> FormatEvent<S, N> for Text<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let Some((trace, span)) = ids() else {
-            return self.0.format_event(context, writer, event);
-        };
-        let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        writeln!(writer, "{} trace_id={trace} span_id={span}", line.trim_end_matches('\n'))
-    }
+/// Lines that carry ids where there are some.
+struct WithIds<F> {
+    lines: F,
+    form: LogFormat,
 }
 
-/// Ids are the first fields of the object.
-struct Json<F>(F);
-
-impl<S, N, F> FormatEvent<S, N> for Json<F>
+impl<S, N, F> FormatEvent<S, N> for WithIds<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -112,12 +89,19 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let Some((trace, span)) = ids() else {
-            return self.0.format_event(context, writer, event);
+            return self.lines.format_event(context, writer, event);
         };
         let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        let rest = line.strip_prefix('{').unwrap_or(&line);
-        write!(writer, r#"{{"trace_id":"{trace}","span_id":"{span}",{rest}"#)
+        self.lines.format_event(context, Writer::new(&mut line), event)?;
+        match self.form {
+            LogFormat::Text => {
+                writeln!(writer, "{} trace_id={trace} span_id={span}", line.trim_end_matches('\n'))
+            }
+            LogFormat::Json => {
+                let rest = line.strip_prefix('{').unwrap_or(&line);
+                write!(writer, r#"{{"trace_id":"{trace}","span_id":"{span}",{rest}"#)
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! A gateway and message-api with certificates of both sides, and a service token that is rotated
-//! while people talk.
+//! A gateway and message-api with certificates of both sides, a service token that is rotated while
+//! people talk, and another service: the example of `proto/examples`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use harness::{Arena, Chatter, PATIENCE};
@@ -9,7 +9,11 @@ use local_stack::{Options, Part};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+    time::{Instant, sleep, timeout},
+};
 
 /// A directory that goes with its test.
 struct Files(PathBuf);
@@ -156,4 +160,36 @@ async fn people_talk_while_the_service_token_is_rotated_whoever_reads_it_first()
     has_read(api, 2).await?;
     api.restart().await?;
     tea.goes_on("with the new").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_a_service_posts_and_hears_what_it_posted() -> Result<()> {
+    let options = Arena::options("example")?;
+    let token = options.service_token.clone();
+    let arena = Arena::own(options).await?;
+    let us = std::env::current_exe()?;
+    let example = us.ancestors().nth(2).context("a target")?.join("examples/service");
+    let mut service = Command::new(example)
+        .args([arena.stack.urls().grpc(1), token])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("the example is built with --all-targets")?;
+    let mut said = BufReader::new(service.stdout.take().context("what it says")?).lines();
+    let mut line = async || {
+        timeout(PATIENCE, said.next_line()).await.context("it says nothing")??.context("it ended")
+    };
+    let (posted, heard) = (line().await?, line().await?);
+    ensure!(posted.starts_with("message ") && posted.ends_with(" is durable"), "{posted}");
+    ensure!(heard.starts_with("lobby ") && heard.contains("hello from a service"), "{heard}");
+
+    // What is said later it hears too, however it is said.
+    let alice = arena.newcomer("alice").await?.enters(1).await?;
+    let room = alice.creates_room(&arena.unique("room")).await?;
+    let room = room["_id"].as_str().context("a room")?;
+    alice.joins(room).await?;
+    alice.says(room, "and from a socket").await?;
+    let heard = line().await?;
+    ensure!(heard.starts_with(room) && heard.contains("and from a socket"), "{heard}");
+    Ok(())
 }
