@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run test test-rust test-clients test-chart lint lint-rust lint-proto lint-deps fmt \
+.PHONY: help setup build run test test-rust test-clients test-chart lint lint-rust lint-proto proto-check lint-deps fmt \
 	guard guard-accept proto-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
@@ -82,7 +82,13 @@ lint-rust:
 
 # buf is one program; its Python package brings it compiled. The contract as it was released is
 # proto/baseline.binpb: what other services were compiled with goes on working.
-lint-proto:
+lint-proto: proto-check
+	@[ ! -x $(BUF)/bin/buf ] || { \
+		$(BUF)/bin/buf build proto --exclude-source-info -o .local/contract.binpb && \
+		cmp -s .local/contract.binpb $(BASELINE) || \
+		{ echo "the contract has grown: make proto-accept, and commit $(BASELINE)"; false; }; }
+
+proto-check:
 	@if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then \
 		echo "skipped: buf lint needs python3 with venv"; \
 	else \
@@ -92,7 +98,7 @@ lint-proto:
 		echo "buf breaking proto" && $(BUF)/bin/buf breaking proto --against $(BASELINE); \
 	fi
 
-proto-accept: lint-proto ## Take the protobuf contract as it is now for the released one
+proto-accept: proto-check ## Take the protobuf contract as it is now for the released one
 	$(BUF)/bin/buf build proto --exclude-source-info -o $(BASELINE)
 
 lint-deps:

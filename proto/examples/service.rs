@@ -11,6 +11,7 @@ use switchboard_proto::{
         self, WatchFrom, chat_service_client::ChatServiceClient, party, watch_events_request::Since,
     },
 };
+use tokio::time::timeout;
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -33,6 +34,9 @@ type Client = ChatServiceClient<InterceptedService<Channel, Token>>;
 
 /// The deadline of each call that is no stream.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A stream says something every 5 s; one that is silent for so long is broken.
+const SILENCE: Duration = Duration::from_secs(15);
 
 fn in_time<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -64,14 +68,16 @@ async fn post(client: &mut Client, name: &str, text: &str) -> Result<v1::Message
 async fn watch(client: &mut Client, since: &mut Since) -> Result<(), Status> {
     let request = v1::WatchEventsRequest { since: Some(since.clone()), ..Default::default() };
     let mut told = client.watch_events(request).await?.into_inner();
-    while let Some(v1::WatchEventsResponse { changes, cursor }) = told.message().await? {
+    loop {
+        let answer = timeout(SILENCE, told.message()).await;
+        let answer = answer.unwrap_or_else(|_| Err(Status::unavailable("the stream is silent")))?;
+        let Some(v1::WatchEventsResponse { changes, cursor }) = answer else { return Ok(()) };
         for change in changes {
             println!("{} {}: {:?}", change.conversation, change.seq, change.kind);
         }
         // Keep it where you keep what you have made of the changes.
         *since = Since::Cursor(cursor);
     }
-    Ok(())
 }
 
 #[tokio::main]

@@ -85,6 +85,8 @@ pub fn to_error(status: &Status) -> ChatError {
             | tonic::Code::ResourceExhausted
             | tonic::Code::Unknown,
         ) => ChatError::unavailable("message-api", status),
+        // Which passes, in the middle of a rotation.
+        (None, _) if is_token_refused(status) => ChatError::unavailable("message-api", status),
         (None, _) => ChatError::internal("message-api", status),
     }
 }

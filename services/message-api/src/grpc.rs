@@ -281,7 +281,8 @@ impl ChatService for Service {
         request: Request<Streaming<v1::PostMessagesRequest>>,
     ) -> Answer<Self::PostMessagesStream> {
         let chat = Arc::clone(&self.chat);
-        let answers = posts::answers(request.into_inner(), chat, self.limits, self.stop.clone());
+        let ends = watch::Watching::of(&request, self)?.ends();
+        let answers = posts::answers(request.into_inner(), chat, self.limits, ends);
         Ok(Response::new(Box::pin(answers)))
     }
 

@@ -24,6 +24,8 @@ use super::tokens::{ServiceTokens, Shown};
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
 /// So much earlier than its caller gives up a call is answered, if it allows that much.
 const MARGIN: Duration = Duration::from_millis(10);
+/// How the library begins to say that a body is no message of the verb's type.
+const NO_MESSAGE: &str = "failed to decode Protobuf message";
 /// What needs no token: probes have none.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
@@ -97,12 +99,16 @@ fn worded(answer: Response) -> (Response, Code) {
         return (answer, code);
     }
     let worded = match code {
-        Code::Unimplemented => with_reason(code, UNIMPLEMENTED, "there is no such verb"),
+        // With this header the verb is there, but how the request is compressed is not known.
+        Code::Unimplemented if !answer.headers().contains_key("grpc-accept-encoding") => {
+            with_reason(code, UNIMPLEMENTED, "there is no such verb")
+        }
         Code::OutOfRange | Code::ResourceExhausted => {
             from_error(&ChatError::new(Reason::PayloadTooLarge, "the request is too large"))
         }
-        // The body is no message of the verb's type.
-        Code::Internal => from_error(&ChatError::invalid_payload(status.message().to_owned())),
+        Code::Internal if status.message().starts_with(NO_MESSAGE) => {
+            from_error(&ChatError::invalid_payload(status.message().to_owned()))
+        }
         _ => return (answer, code),
     };
     (worded.clone().into_http::<Body>(), worded.code())

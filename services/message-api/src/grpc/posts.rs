@@ -8,7 +8,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use chat_core::{Chat, ChatError, Limits, Message, chat::RUN_MAX, process::Shutdown};
+use chat_core::{Chat, ChatError, Limits, Message, chat::RUN_MAX};
 use futures_util::{
     FutureExt, StreamExt,
     future::BoxFuture,
@@ -77,16 +77,16 @@ async fn ask(
     Ok(refusals.among(chat.post_run(&caller, messages, origin).await))
 }
 
-/// The answers to a stream of posts. It ends once the caller has no more of them or shutdown has
-/// begun, and all that was taken is answered: it says so by `is_last`.
+/// The answers to a stream of posts. It ends once the caller has no more of them or `ends` is over,
+/// and all that was taken is answered: it says so by `is_last`.
 pub(super) fn answers(
     incoming: Streaming<v1::PostMessagesRequest>,
     chat: Arc<dyn Chat>,
     limits: Limits,
-    stop: Shutdown,
+    ends: BoxFuture<'static, ()>,
 ) -> impl Stream<Item = Result<v1::PostMessagesResponse, Status>> {
     let under_way = FuturesUnordered::new();
-    let posts = Posts { incoming: Some(incoming), under_way, chat, limits, stop };
+    let posts = Posts { incoming: Some(incoming), under_way, chat, limits, ends };
     stream::unfold(Some(posts), async |posts| {
         let mut posts = posts?;
         let outcomes = posts.next_outcomes().await;
@@ -102,7 +102,8 @@ struct Posts {
     under_way: FuturesUnordered<BoxFuture<'static, Vec<v1::PostOutcome>>>,
     chat: Arc<dyn Chat>,
     limits: Limits,
-    stop: Shutdown,
+    /// Shutdown begins, or the caller's token is taken away.
+    ends: BoxFuture<'static, ()>,
 }
 
 impl Posts {
@@ -118,7 +119,7 @@ impl Posts {
             tokio::select! {
                 biased;
                 Some(outcomes) = decided.next(), if is_busy => return outcomes.concat(),
-                () = self.stop.begun() => self.incoming = None,
+                () = &mut self.ends => self.incoming = None,
                 batch = incoming.message(), if has_room => match batch {
                     Ok(Some(batch)) => runs(batch.posts).for_each(|run| self.begin(run)),
                     // It has no more; or the way to it broke, and nobody hears the answers.

@@ -8,10 +8,11 @@ use chat_core::process::Shutdown;
 use switchboard_proto::{DESCRIPTORS, v1::chat_service_server::ChatServiceServer};
 use tokio::net::TcpListener;
 use tonic::{
+    server::NamedService,
     service::Routes,
     transport::{Server, ServerTlsConfig, server::TcpIncoming},
 };
-use tonic_health::server::HealthReporter;
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{Service, gate, spans, timing::Timing};
 use crate::admin::Health;
@@ -62,7 +63,7 @@ pub async fn serve(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             async move {
                 stopping.begun().await;
-                reporter.set_not_serving::<ChatServiceServer<Service>>().await;
+                tell(&reporter, ServingStatus::NotServing).await;
             },
         )
         .await?;
@@ -72,11 +73,16 @@ pub async fn serve(
 /// Tells the health service what readiness says.
 async fn report(reporter: HealthReporter, mut health: Health) {
     loop {
-        if health.is_ready() {
-            reporter.set_serving::<ChatServiceServer<Service>>().await;
-        } else {
-            reporter.set_not_serving::<ChatServiceServer<Service>>().await;
-        }
+        let is_ready = health.is_ready();
+        let status = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        tell(&reporter, status).await;
         health.changed().await;
+    }
+}
+
+/// Also to those who ask for no service by name, as most probes do.
+async fn tell(reporter: &HealthReporter, status: ServingStatus) {
+    for service in [ChatServiceServer::<Service>::NAME, ""] {
+        reporter.set_service_status(service, status).await;
     }
 }

@@ -6,18 +6,22 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
+    time::Duration,
 };
 
 use chat_core::process::{SERVICE_TOKEN_MIN, ServiceToken, Shutdown, follow_file};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::sleep;
 
 /// What the owners of SERVICE_TOKEN are called.
 const GATEWAYS: &str = "gateway";
 /// Most tokens in SERVICE_TOKENS_FILE: each call is compared with all.
 const MOST: usize = 256;
+/// How often a stream looks whether its token is still one.
+const LOOK: Duration = Duration::from_secs(1);
 /// Longest name.
 const NAME_MAX: usize = 32;
 
@@ -71,6 +75,17 @@ struct Lists {
     others: Vec<Entry>,
 }
 
+impl Lists {
+    /// None may be left of the others, if the gateways have one.
+    fn take_others(&mut self, others: Vec<Entry>) -> Result<(), String> {
+        if others.is_empty() && self.gateways.is_empty() {
+            return Err("SERVICE_TOKENS_FILE holds no token".into());
+        }
+        self.others = others;
+        Ok(())
+    }
+}
+
 impl ServiceTokens {
     /// Those of the two settings. The error is one sentence.
     pub fn new(
@@ -80,9 +95,12 @@ impl ServiceTokens {
         if gateways.is_none() && others.is_none() {
             return Err("SERVICE_TOKEN (or SERVICE_TOKEN_FILE) must be set".into());
         }
-        let others = others.map_or_else(|| Ok(Vec::new()), |f| parse(f.text.expose_secret()))?;
-        let gateways = gateways.map_or_else(Vec::new, |token| of_gateways(&token.tokens));
-        Ok(Self(Arc::new(RwLock::new(Lists { gateways, others }))))
+        let mut lists = Lists::default();
+        lists.gateways = gateways.map_or_else(Vec::new, |token| of_gateways(&token.tokens));
+        if let Some(file) = others {
+            lists.take_others(parse(file.text.expose_secret())?)?;
+        }
+        Ok(Self(Arc::new(RwLock::new(lists))))
     }
 
     /// Begins to read the files again whenever they change.
@@ -96,24 +114,27 @@ impl ServiceTokens {
             let all = self.clone();
             let take = move |text: &str| {
                 let tokens = ServiceToken::parse_file(text)?;
-                all.change(|lists| lists.gateways = of_gateways(&tokens));
+                all.lists().gateways = of_gateways(&tokens);
                 Ok(())
             };
             tasks.spawn_until_stopped(follow("SERVICE_TOKEN_FILE", path, text, take));
         }
         if let Some(TokensFile { path, text }) = others.cloned() {
             let all = self.clone();
-            let take = move |text: &str| {
-                let tokens = parse(text)?;
-                all.change(|lists| lists.others = tokens);
-                Ok(())
-            };
+            let take = move |text: &str| all.lists().take_others(parse(text)?);
             tasks.spawn_until_stopped(follow("SERVICE_TOKENS_FILE", path, text, take));
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Lists)) {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    fn lists(&self) -> RwLockWriteGuard<'_, Lists> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a token is no longer this service's.
+    pub(super) async fn taken_away(&self, shown: Shown, service: &ServiceName) {
+        while self.owner(shown).as_ref() == Some(service) {
+            sleep(LOOK).await;
+        }
     }
 
     /// Whose token it is. All are compared, each in constant time: how long that takes says nothing
@@ -167,8 +188,7 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
         entries.push(entry);
     }
     match entries.len() {
-        0 => Err("SERVICE_TOKENS_FILE holds no token".into()),
-        1..=MOST => Ok(entries),
+        0..=MOST => Ok(entries),
         _ => Err(format!("SERVICE_TOKENS_FILE holds more than {MOST} tokens")),
     }
 }
@@ -213,8 +233,6 @@ mod tests {
     #[test]
     fn what_is_wrong_in_the_file_is_told_by_its_line_and_without_tokens() {
         for (text, why) in [
-            ("", "no token"),
-            ("# only this", "no token"),
             ("\n\none 0123456789abcdef # no comment", "line 3"),
             ("billing", "line 1"),
             ("billing short", "at least 16"),
@@ -229,5 +247,14 @@ mod tests {
         }
         let many: String = (0..=MOST).map(|n| format!("a token-number-{n:06}\n")).collect();
         assert!(parse(&many).expect_err("too many").contains("256"));
+    }
+
+    #[test]
+    fn the_last_token_of_others_can_be_taken_away_if_the_gateways_have_one() {
+        let file = TokensFile { path: PathBuf::new(), text: "# nobody\n".into() };
+        let gateways = ServiceToken::fixed("a service token!");
+        assert!(ServiceTokens::new(Some(&gateways), Some(&file)).is_ok());
+        let refused = ServiceTokens::new(None, Some(&file)).expect_err("nobody could call");
+        assert_eq!(refused, "SERVICE_TOKENS_FILE holds no token");
     }
 }

@@ -3,13 +3,16 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use chat_core::{Change, ChatError, Code, ConversationId, process::Shutdown};
-use futures_util::stream::{self, Stream};
+use futures_util::{
+    future::BoxFuture,
+    stream::{self, Stream},
+};
 use prost::Message as _;
 use switchboard_proto::{
     status::{DEADLINE_EXCEEDED, SERVICE_TOKEN_REFUSED, with_reason},
     v1::{self, watch_events_request::Since as Asked},
 };
-use tokio::time::{Duration, sleep, sleep_until};
+use tokio::time::sleep_until;
 use tonic::{Request, Status};
 
 use super::{
@@ -22,8 +25,6 @@ use crate::watch::{CHOSEN_MAX, Since, Told, Watcher, Watches};
 
 /// Bytes of changes in one message, give or take a change; far below what clients take.
 const MESSAGE_BYTES: usize = 1 << 20;
-/// How often it is looked whether the token is still one.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Who watches, as the gate has found out.
 pub(super) struct Watching {
@@ -46,6 +47,17 @@ impl Watching {
 
     pub(super) const fn service(&self) -> &ServiceName {
         &self.service
+    }
+
+    /// Until shutdown begins or the token is taken away.
+    pub(super) fn ends(self) -> BoxFuture<'static, ()> {
+        let Self { service, shown, tokens, stop, .. } = self;
+        Box::pin(async move {
+            tokio::select! {
+                () = stop.begun() => {}
+                () = tokens.taken_away(shown, &service) => {}
+            }
+        })
     }
 }
 
@@ -144,11 +156,6 @@ async fn next(watcher: &mut Watcher, watching: &Watching) -> Result<Told, Status
             None => std::future::pending().await,
         }
     };
-    let revoked = async {
-        while tokens.owner(*shown).as_ref() == Some(service) {
-            sleep(LOOK).await;
-        }
-    };
     tokio::select! {
         biased;
         () = stop.begun() => {
@@ -159,7 +166,7 @@ async fn next(watcher: &mut Watcher, watching: &Watching) -> Result<Told, Status
             let sentence = "the deadline of this stream: go on with the last cursor";
             Err(with_reason(tonic::Code::DeadlineExceeded, DEADLINE_EXCEEDED, sentence))
         }
-        () = revoked => {
+        () = tokens.taken_away(*shown, service) => {
             let sentence = "the token that this stream began with has been taken away";
             Err(with_reason(tonic::Code::Unauthenticated, SERVICE_TOKEN_REFUSED, sentence))
         }

@@ -51,7 +51,7 @@ async fn prepare(connection: &mut MySqlConnection) -> sqlx::Result<()> {
     connection
         .execute(
             "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), \
-             innodb_lock_wait_timeout = 4",
+             innodb_lock_wait_timeout = 4, lock_wait_timeout = 8",
         )
         .await?;
     let version: String =

@@ -24,6 +24,8 @@ pub enum StoreError {
 mod number {
     pub(super) const DUPLICATE: u16 = 1062;
     pub(super) const LOCK_WAIT: u16 = 1205;
+    /// MySQL's for NOWAIT; MariaDB says LOCK_WAIT.
+    pub(super) const HELD: u16 = 3572;
     pub(super) const DEADLOCK: u16 = 1213;
     pub(super) const CHECKREAD: u16 = 1020;
     pub(super) const NO_SUCH_DATABASE: u16 = 1049;
@@ -45,6 +47,12 @@ impl StoreError {
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.number() == Some(number::DUPLICATE)
+    }
+
+    /// Somebody holds a row, and it was not to be waited for.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self.number(), Some(number::HELD | number::LOCK_WAIT))
     }
 
     /// The URL names a database that does not exist.

@@ -81,6 +81,28 @@ impl Store {
         log: Log,
         ranges: &[RangeInclusive<u64>],
     ) -> Result<Vec<Sighting>> {
+        self.entries(log, ranges, "").await
+    }
+
+    /// The same, if no transaction holds one of them that is not committed yet.
+    pub async fn entries_decided(
+        &self,
+        log: Log,
+        ranges: &[RangeInclusive<u64>],
+    ) -> Result<Option<Vec<Sighting>>> {
+        match self.entries(log, ranges, "FOR UPDATE NOWAIT").await {
+            Ok(entries) => Ok(Some(entries)),
+            Err(held) if held.is_held() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn entries(
+        &self,
+        log: Log,
+        ranges: &[RangeInclusive<u64>],
+        lock: &str,
+    ) -> Result<Vec<Sighting>> {
         if ranges.is_empty() {
             return Ok(Vec::new());
         }
@@ -94,7 +116,7 @@ impl Store {
             .collect();
         let sql = format!(
             "SELECT id, conversation_id, seq FROM {table} FORCE INDEX ({index}) WHERE {} \
-             ORDER BY id",
+             ORDER BY id {lock}",
             selects.join(" OR ")
         );
         let rows = self.pool.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?;

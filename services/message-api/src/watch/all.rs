@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::RangeInclusive,
     time::Instant,
 };
 
@@ -16,13 +17,16 @@ use crate::store::{Ids, Log, Sighting, Store};
 
 /// Entries of a log that are looked at together.
 const ENTRIES: u32 = 1_000;
-/// So many ids below the newest may still come when a stream begins with now: more than all replicas
-/// have under way.
-const IN_FLIGHT: u64 = 2_048;
-/// Gaps of a log that are looked at one by one.
+/// So many ids below the newest may still come when a stream begins with now: more than are given
+/// out while the slowest of transactions lasts.
+const IN_FLIGHT: u64 = 65_536;
+/// Gaps of a log that are looked at together.
 const GAPS: usize = 200;
-/// With so many gaps no new entries are read until some are filled or given up.
-const GAPS_MAX: usize = 50_000;
+/// Old gaps that are decided together: as many as one page of entries can make where each id but
+/// one of a few is some other server's.
+const DECIDED: usize = 1_000;
+/// With so many gaps no new entries are read until some are filled or decided.
+const GAPS_MAX: usize = 200_000;
 /// Conversations whose places are remembered. At the bound all are forgotten, and found again.
 const PLACES: usize = 50_000;
 
@@ -79,7 +83,11 @@ impl All {
             if self.sighted.is_empty() {
                 self.settle();
                 // What was found is told before more is looked for: with a cursor behind it.
-                if !page.is_empty() || !self.sight(store).await? {
+                if !page.is_empty() {
+                    return Ok(page);
+                }
+                if !self.sight(store).await? {
+                    self.settle();
                     return Ok(page);
                 }
             }
@@ -101,9 +109,6 @@ impl All {
 
     /// All that was sighted has been told.
     fn settle(&mut self) {
-        let now = Instant::now();
-        self.messages.give_up(now);
-        self.changes.give_up(now);
         self.told = Ids { messages: self.messages.settled(), changes: self.changes.settled() };
     }
 
@@ -119,7 +124,10 @@ impl All {
                 _ => Vec::new(),
             };
             let mut filled = store.entries_in(log, &seen.missing(GAPS)).await?;
+            let (decided, last) = decide(store, log, seen.overdue(Instant::now(), DECIDED)).await?;
+            filled.extend(last);
             filled.retain(|entry| seen.fill(entry.id));
+            seen.close(&decided);
             let now = Instant::now();
             new.iter().for_each(|entry| seen.rise(entry.id, now));
             found.extend(filled);
@@ -144,6 +152,35 @@ impl All {
         }
         self.places.insert(id, place);
     }
+}
+
+/// Old gaps in which nothing is under way any more, and the entries that they have after all. Where
+/// something is, halves are asked about, down to single gaps.
+async fn decide(
+    store: &Store,
+    log: Log,
+    overdue: Vec<RangeInclusive<u64>>,
+) -> Result<(Vec<RangeInclusive<u64>>, Vec<Sighting>)> {
+    let (mut decided, mut entries) = (Vec::new(), Vec::new());
+    let mut parts = vec![&*overdue];
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        match store.entries_decided(log, part).await? {
+            Some(found) => {
+                decided.extend_from_slice(part);
+                entries.extend(found);
+            }
+            None if part.len() > 1 => {
+                let (former, latter) = part.split_at(part.len() / 2);
+                // The lower ones are taken first: what is decided stays in order.
+                parts.extend([latter, former]);
+            }
+            None => {}
+        }
+    }
+    Ok((decided, entries))
 }
 
 /// A log that was read up to its newest entry, but for what may still come.

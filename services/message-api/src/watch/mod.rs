@@ -15,10 +15,13 @@
 //! holes, from the seq told last; so the order within a conversation holds whatever the
 //! order of ids, and a change that became visible late is told with the first that follows it.
 //! What remains is a change that becomes visible late and is followed by none. Ids are given out
-//! before the commit, so its id is lower than others seen before: a gap. Gaps are looked at
-//! again until they are filled, or for a minute (`seen`), which no transaction lasts. The cursor is
-//! the id in each log below which there is no such gap. Who goes on from it therefore
-//! hears again what had a higher id than the oldest gap, and misses nothing.
+//! before the commit, so its id is lower than others seen before: a gap. Gaps are looked at again
+//! until they are filled. One that is a minute old (`seen`) is asked about in a way that meets rows
+//! which are not committed yet: only where there are none the id belongs to nothing (its
+//! transaction was rolled back). The cursor is the id in each log below which there is no such gap.
+//! Who goes on from it therefore hears again what had a higher id than the oldest gap, and misses
+//! nothing. On Galera rows that another node is still committing are not met; there the minute
+//! alone decides.
 //!
 //! Where a conversation has to be read from, when the stream meets it first, follows from the cursor
 //! alone: within a conversation ids rise with the seqs, in each log, so that everything up to the

@@ -6,9 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// An id that is still missing so long after a higher one was there belongs to nothing. A
-/// transaction that has taken it ends long before: each try is given up after 3.5 s, and no
-/// statement waits or runs for longer than 8 s.
+/// A gap that is so old is asked about for the last time: is its entry still under way, or does the
+/// id belong to nothing? Far longer than lies between the taking of an id and the row that bears it.
 pub(super) const MISSING: Duration = Duration::from_secs(60);
 
 /// What has been seen of a log: everything up to `top`, but for the gaps.
@@ -17,6 +16,8 @@ pub(super) struct Seen {
     top: u64,
     /// In the order of their ids, and so of when they were noticed.
     gaps: VecDeque<Gap>,
+    /// Which of them is looked at next.
+    next: usize,
 }
 
 #[derive(Debug)]
@@ -28,7 +29,7 @@ struct Gap {
 impl Seen {
     /// Everything up to this id.
     pub(super) const fn up_to(top: u64) -> Self {
-        Self { top, gaps: VecDeque::new() }
+        Self { top, gaps: VecDeque::new(), next: 0 }
     }
 
     /// The highest id that was seen.
@@ -64,22 +65,30 @@ impl Seen {
         true
     }
 
-    /// Gives up what has been missing for too long.
-    pub(super) fn give_up(&mut self, now: Instant) {
-        while self.gaps.front().is_some_and(|gap| now.duration_since(gap.noticed) >= MISSING) {
-            self.gaps.pop_front();
-        }
+    /// Gaps that have been missing for too long, some of them.
+    pub(super) fn overdue(&self, now: Instant, most: usize) -> Vec<RangeInclusive<u64>> {
+        let old = self.gaps.iter().filter(|gap| now.duration_since(gap.noticed) >= MISSING);
+        old.take(most).map(|gap| gap.ids.clone()).collect()
     }
 
-    /// Where to look for what is missing: there only; or, in more than so many pieces, from the first
-    /// to the last. Where every third id is some other server's, all is pieces.
-    pub(super) fn missing(&self, most: usize) -> Vec<RangeInclusive<u64>> {
-        match (self.gaps.front(), self.gaps.back()) {
-            (Some(first), Some(last)) if self.gaps.len() > most => {
-                vec![*first.ids.start()..=*last.ids.end()]
-            }
-            _ => self.gaps.iter().map(|gap| gap.ids.clone()).collect(),
-        }
+    /// These gaps have been decided: what was not there by now belongs to nothing.
+    pub(super) fn close(&mut self, decided: &[RangeInclusive<u64>]) {
+        let is_decided = |gap: &Gap| {
+            let at = decided.partition_point(|ids| ids.end() < gap.ids.start());
+            decided.get(at).is_some_and(|ids| ids.contains(gap.ids.start()))
+        };
+        self.gaps.retain(|gap| !is_decided(gap));
+    }
+
+    /// Where to look for what is missing: at so many gaps, by turns.
+    pub(super) fn missing(&mut self, most: usize) -> Vec<RangeInclusive<u64>> {
+        let (count, most) = (self.gaps.len(), most.min(self.gaps.len()));
+        let from = if self.next < count { self.next } else { 0 };
+        self.next = from + most;
+        let turn = self.gaps.iter().cycle().skip(from).take(most);
+        let mut turn: Vec<_> = turn.map(|gap| gap.ids.clone()).collect();
+        turn.sort_unstable_by_key(|ids| *ids.start());
+        turn
     }
 
     /// In how many pieces.
@@ -102,12 +111,23 @@ mod tests {
         assert_eq!((seen.top(), seen.settled(), seen.gaps()), (17, 11, 2));
         assert!(seen.fill(13));
         assert_eq!(seen.missing(3), [12..=12, 14..=14, 16..=16]);
-        assert_eq!(seen.missing(2), [12..=16]);
+        assert_eq!(
+            (seen.missing(2), seen.missing(2)),
+            (vec![12..=12, 14..=14], vec![12..=12, 16..=16])
+        );
         assert!(seen.fill(12));
         assert_eq!(seen.settled(), 13);
         assert!(!seen.fill(15) && !seen.fill(12) && !seen.fill(99));
         seen.rise(20, began + MISSING);
-        seen.give_up(began + MISSING);
+        let late = began + MISSING;
+        assert_eq!(seen.overdue(began, 9), []);
+        assert_eq!(
+            (seen.overdue(late, 1), seen.overdue(late, 9)),
+            (vec![14..=14], vec![14..=14, 16..=16])
+        );
+        // Nobody has looked at them yet, so they still count.
+        assert_eq!(seen.settled(), 13);
+        seen.close(&[14..=14, 16..=16]);
         assert_eq!((seen.settled(), seen.missing(9)), (17, vec![18..=19]));
         assert!(seen.fill(19) && seen.fill(18));
         assert_eq!((seen.settled(), seen.gaps()), (20, 0));

@@ -9,7 +9,11 @@ use switchboard_proto::{
     v1::{self, chat_service_client::ChatServiceClient},
 };
 use tokio::time::Instant;
-use tonic::{Request, transport::Channel};
+use tonic::{
+    Request,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
@@ -120,17 +124,20 @@ async fn tokens_are_rotated_while_it_runs_and_a_bad_file_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watcher_whose_token_is_taken_away_hears_no_more() {
+async fn streams_end_when_their_token_is_taken_away() {
     let world = World::empty();
     let others = TokenFile::new(&world, "others", "billing billing-token-one\n");
     let program = Program::run(command(&world).env("SERVICE_TOKENS_FILE", &others.0));
     let mut client = ChatServiceClient::new(program.channel());
     let mut request = Request::new(v1::WatchEventsRequest::default());
-    let bearer = "Bearer billing-token-one".parse().expect("ASCII");
-    request.metadata_mut().insert(AUTHORIZATION, bearer);
+    let bearer: MetadataValue<Ascii> = "Bearer billing-token-one".parse().expect("ASCII");
+    request.metadata_mut().insert(AUTHORIZATION, bearer.clone());
     let mut stream = client.watch_events(request).await.expect("a stream").into_inner();
     stream.message().await.expect("no error");
-    others.says("billing billing-token-two");
+    let mut request = Request::new(futures_util::stream::pending());
+    request.metadata_mut().insert(AUTHORIZATION, bearer);
+    let mut posts = client.post_messages(request).await.expect("a stream").into_inner();
+    others.says("# nobody");
     let ended = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             if let Err(status) = stream.message().await {
@@ -140,6 +147,8 @@ async fn a_watcher_whose_token_is_taken_away_hears_no_more() {
     });
     let status = ended.await.expect("in time");
     assert_eq!(reason(&status.get_error_details()), SERVICE_TOKEN_REFUSED);
+    let last = tokio::time::timeout(Duration::from_secs(30), posts.message()).await;
+    assert!(last.expect("in time").expect("an answer").is_some_and(|answer| answer.is_last));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ use std::{
 
 use chat_core::{Code, ConversationId, process::Backoff};
 use futures_util::future::join_all;
+use message_api::store::{Log, Store, database};
 use rand::RngExt;
 use sqlx::{ConnectOptions, Executor};
 use switchboard_proto::{
@@ -274,6 +275,41 @@ async fn a_change_that_is_committed_after_later_ones_is_told_also_to_who_comes_b
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_old_gap_is_decided_only_when_nothing_is_under_way_there() {
+    let world = World::new().await;
+    let store = Store::new(database::pool(world.database.clone(), 4));
+    let insert = async |conversation: u64| {
+        let mut connection = world.database.connect().await.expect("connects");
+        connection.execute("BEGIN").await.expect("begins");
+        let stored = sqlx::query(
+            "INSERT INTO messages (conversation_id, seq, author_name, text, created_at) \
+             VALUES (?, 1, 'greta', 'late', UTC_TIMESTAMP(3))",
+        )
+        .bind(conversation)
+        .execute(&mut connection)
+        .await
+        .expect("stores");
+        let id: u64 = sqlx::query_scalar("SELECT MAX(id) FROM messages")
+            .fetch_one(&mut connection)
+            .await
+            .expect("an id");
+        assert_eq!(stored.rows_affected(), 1);
+        (connection, id)
+    };
+    let ((mut kept, first), (mut undone, second)) = (insert(7).await, insert(8).await);
+    let decided = async |ids| {
+        let found = store.entries_decided(Log::Messages, &[ids]).await.expect("an answer");
+        found.map(|entries| entries.iter().map(|entry| entry.id).collect::<Vec<_>>())
+    };
+    assert_eq!(decided(first..=first).await, None);
+    assert_eq!(decided(second..=second + 9).await, None);
+    undone.execute("ROLLBACK").await.expect("rolls back");
+    assert_eq!(decided(second..=second).await, Some(Vec::new()));
+    kept.execute("COMMIT").await.expect("commits");
+    assert_eq!(decided(first..=second).await, Some(vec![first]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use switchboard_proto::status::is_ours;
+use switchboard_proto::status::{is_ours, is_token_refused};
 use tonic::{Code, ConnectError, Status};
 
 /// What is known of a call that failed.
@@ -10,7 +10,8 @@ use tonic::{Code, ConnectError, Status};
 pub(super) enum Fate {
     /// The replica never began it: it may go elsewhere, whatever it is.
     NotSent,
-    /// It never left for want of room: it may go elsewhere, and the replica is well.
+    /// It was not begun, for want of room or since our token is not known there: it may go
+    /// elsewhere, and the replica is well.
     Full,
     /// The way to the replica broke, or nothing came back in time.
     Unknown,
@@ -62,6 +63,9 @@ impl From<Status> for Failed {
 
 /// Reads it from the status and what caused it.
 pub(super) fn of(status: &Status) -> Fate {
+    if is_token_refused(status) {
+        return Fate::Full;
+    }
     if is_ours(status) {
         return match status.code() {
             Code::Unavailable => Fate::Unavailable,
@@ -103,7 +107,7 @@ fn never_sent(status: &Status) -> bool {
 #[cfg(test)]
 mod tests {
     use chat_core::ChatError;
-    use switchboard_proto::status::from_error;
+    use switchboard_proto::status::{SERVICE_TOKEN_REFUSED, from_error, to_error, with_reason};
 
     use super::*;
 
@@ -130,5 +134,12 @@ mod tests {
         assert_eq!(of(&from_error(&down)), Fate::Unavailable);
         assert_eq!(of(&from_error(&ChatError::unauthorised())), Fate::Answered);
         assert_eq!(of(&Status::unauthenticated("show the service token")), Fate::Answered);
+    }
+
+    #[test]
+    fn another_replica_may_know_our_token_already() {
+        let refused = with_reason(Code::Unauthenticated, SERVICE_TOKEN_REFUSED, "show the token");
+        assert_eq!(of(&refused), Fate::Full);
+        assert_eq!(to_error(&refused).code(), chat_core::Code::Unavailable);
     }
 }
