@@ -93,7 +93,8 @@ fn filling() -> Vec<String> {
              SELECT n, {ROOM}, 2 * n - 1, 'greta', 'hi', {now} FROM {numbers}"
         ),
         format!(
-            "INSERT INTO changes SELECT {ROOM}, 2 * n, 1, 2 * n - 1, {MANY}, {now} FROM {numbers}"
+            "INSERT INTO changes (conversation_id, seq, kind, message_seq, actor_id, created_at) \
+             SELECT {ROOM}, 2 * n, 1, 2 * n - 1, {MANY}, {now} FROM {numbers}"
         ),
         format!(
             "{conversation} SELECT 1000000 + n, 2, 0, '', NULL, {now}, n % 3, 0, \
