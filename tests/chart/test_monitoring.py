@@ -115,6 +115,35 @@ def test_thresholds_follow_the_settings():
     assert ">= 32 and" in of["SwitchboardDatabasePoolUsedUp"]
 
 
+def test_a_refused_user_is_no_refused_service():
+    """message-api counts a user's bad token too, under the name of the service that asked."""
+    [expression] = [a["expr"] for a in ALERTS if a["alert"] == "SwitchboardServiceTokenRefused"]
+    [asked] = selectors(promql_parser.parse(expression))
+    labels = {matcher.name: matcher.value for matcher in asked.matchers.matchers}
+    assert (labels["service"], labels["code"]) == ("none", "Unauthenticated")
+    gate = (ROOT / "services/message-api/src/grpc/gate.rs").read_text()
+    assert 'count("none", &path, Code::Unauthenticated)' in gate
+
+
+def test_an_alert_on_two_metrics_keeps_the_labels_of_the_first():
+    [expression] = [a["expr"] for a in ALERTS if a["alert"] == "SwitchboardPublisherDown"]
+    parsed = promql_parser.parse(expression)
+    assert str(parsed.op) == "and"
+    assert sorted(parsed.modifier.matching.labels) == ["namespace", "pod"]
+    assert [s.name for s in selectors(parsed.lhs)] == ["switchboard_publisher_up"]
+    assert [s.name for s in selectors(parsed.rhs)] == ["switchboard_publications_lost_total"]
+
+
+def test_a_counter_that_has_just_begun_counts_as_increased():
+    """increase() sees nothing in the first sample, and these are events that may come once."""
+    for name in ("SwitchboardGatewayDied", "SwitchboardPublicationsLost"):
+        [expression] = [alert["expr"] for alert in ALERTS if alert["alert"] == name]
+        parsed = promql_parser.parse(expression)
+        assert (str(parsed.op), str(parsed.rhs.op)) == ("or", "unless")
+        [now], [before] = list(selectors(parsed.rhs.lhs)), list(selectors(parsed.rhs.rhs))
+        assert now.name == before.name and before.offset is not None and now.offset is None
+
+
 def test_the_dashboard_is_what_grafana_gets():
     [config] = of_kind(rendered("production"), "ConfigMap")
     assert json.loads(config["data"]["switchboard.json"]) == DASHBOARD

@@ -93,6 +93,37 @@ def test_every_selector_finds_the_pods_that_it_is_for(found):
             assert selected(found, selector) or component in absent, (name_of(one), component)
 
 
+def test_a_hooks_pods_are_let_out_by_a_policy_that_is_there_before_them(found):
+    policies = of_kind(found, "NetworkPolicy")
+    hook = lambda one: one["metadata"].get("annotations", {})
+    for job in of_kind(found, "Job") if policies else []:
+        labels = job["spec"]["template"]["metadata"]["labels"]
+        [policy] = [p for p in policies if matches(p["spec"]["podSelector"]["matchLabels"], labels)]
+        assert hook(policy)["helm.sh/hook"] == hook(job)["helm.sh/hook"]
+        weight = lambda one: int(hook(one)["helm.sh/hook-weight"])
+        assert weight(policy) < weight(job)
+        ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        assert {53, 5353, 3306} <= ports
+
+
+def test_a_drain_evicts_no_gateway_for_being_unready(found):
+    for one in of_kind(found, "PodDisruptionBudget"):
+        is_gateway = one["metadata"]["labels"]["app.kubernetes.io/component"] == "gateway"
+        asked = one["spec"]["unhealthyPodEvictionPolicy"]
+        assert asked == ("IfHealthyBudget" if is_gateway else "AlwaysAllow")
+
+
+def test_only_message_api_reaches_the_clouds_metadata():
+    open_to = [
+        one["metadata"]["name"]
+        for one in of_kind(rendered("production"), "NetworkPolicy")
+        for rule in one["spec"]["egress"]
+        if rule.get("to") == [{"ipBlock": {"cidr": "169.254.170.23/32"}}]
+        and rule["ports"] == [{"port": 80}]
+    ]
+    assert open_to == ["demo-switchboard-message-api"]
+
+
 def port_names(spec):
     return {port["name"]: port["containerPort"] for c in spec["containers"] for port in c["ports"]}
 

@@ -9,6 +9,13 @@ import yaml
 from support import CHART, render, values
 
 MINIMAL = values("minimal")
+# A route to several gateways, with nothing that holds polling clients.
+POLLING = {"enabled": True, "parentRefs": [{"name": "front"}]}
+
+
+def endpoint(url):
+    """Where the store of uploads is, if not at AWS."""
+    return {"name": "AWS_ENDPOINT_URL", "value": url}
 
 
 def with_value(path, value):
@@ -52,6 +59,19 @@ def with_value(path, value):
         ("grpcTls", {"enabled": True, "secret": "s", "mutual": True}, "grpcTls.gatewaySecret"),
         ("ingress.enabled", True, "ingress.host"),
         ("httpRoute.enabled", True, "httpRoute.parentRefs"),
+        ("httpRoute", POLLING, "httpRoute.sessionPersistence"),
+        ("httpRoute", POLLING, "httpRoute.websocketsOnly"),
+        ("database.url", "mysql://u:p@db:3307/chat", "networkPolicy.database.ports must have 3307"),
+        ("database.url", "mysql://u@[::1]:33060/c?a=b:1", "networkPolicy.database.ports"),
+        ("redis.url", "rediss://:a:1@r1,redis://:b@r2:6380", "networkPolicy.redis.ports"),
+        ("networkPolicy.redis.ports", [6380], "must have 6379, the port of redis.url"),
+        ("telemetry.endpoint", "http://collector:4318/v1", "must have 4318, the port of telemetry"),
+        ("telemetry.endpoint", "https://collector", "networkPolicy.telemetry.ports must have 443"),
+        ("messageApi.env", [endpoint("http://minio:9000")], "objectStore.ports must have 9000"),
+        ("gateway.env", [{"name": "DRAIN_DELAY", "value": "9"}], "/gateway/env/0/name"),
+        ("gateway.env", [{"name": "SHUTDOWN_GRACE", "value": "9"}], "/gateway/env/0/name"),
+        ("gateway.env", [{"name": "CONNECTIONS_MAX", "value": "9"}], "/gateway/env/0/name"),
+        ("messageApi.env", [{"name": "DATABASE_CONNECTIONS"}], "/messageApi/env/0/name"),
         (
             "secrets",
             {"existingSecret": "s", "serviceToken": "0123456789abcdef"},
@@ -68,6 +88,31 @@ def test_a_bad_value_is_refused_with_a_sentence_that_names_it(path, value, named
     with pytest.raises(helm.HelmError) as refusal:
         render(with_value(path, value))
     assert named in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("httpRoute", {**POLLING, "sessionPersistence": True}),
+        ("httpRoute", {**POLLING, "websocketsOnly": True}),
+        ("database.url", "mysql://u:p%40:9@db/chat?x=:1"),
+        ("redis.url", "redis://:p:1@r1:6379, redis://[::1]:6379/0,rediss://r2"),
+        ("messageApi.env", [endpoint("https://store.example/uploads")]),
+    ],
+)
+def test_what_fits_together_is_not_refused(path, value):
+    assert render(with_value(path, value))
+
+
+def test_one_fixed_gateway_holds_its_clients_by_itself():
+    alone = {"replicas": 1, "autoscaling": {"enabled": False}}
+    assert render({**MINIMAL, "httpRoute": POLLING, "gateway": alone})
+
+
+def test_ports_matter_only_where_there_are_policies():
+    given = with_value("redis.url", "redis://redis.example:6380")
+    assert render({**given, "networkPolicy": {"enabled": False}})
+    assert render({**given, "networkPolicy": {"redis": {"ports": [6379, 6380]}}})
 
 
 def test_the_bundled_redis_is_no_cluster():

@@ -40,4 +40,35 @@
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs must name a Gateway when httpRoute.enabled is on" -}}
 {{- end -}}
+{{- $gateways := ternary $v.gateway.autoscaling.maxReplicas $v.gateway.replicas $v.gateway.autoscaling.enabled -}}
+{{- if and $v.httpRoute.enabled (gt (int $gateways) 1) (not (or $v.httpRoute.sessionPersistence $v.httpRoute.websocketsOnly)) -}}
+{{- fail "polling clients of Socket.IO must stay at one gateway: set httpRoute.sessionPersistence (the Gateway must know it), or httpRoute.websocketsOnly if no client polls, or one fixed replica (gateway.replicas: 1, gateway.autoscaling.enabled: false)" -}}
+{{- end -}}
+{{- if $v.networkPolicy.enabled -}}
+{{- include "switchboard.portChecks" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The policies let through what the URLs name. What stands in a Secret is not looked into. */}}
+{{- define "switchboard.portChecks" -}}
+{{- $v := .Values -}}
+{{- $policy := $v.networkPolicy -}}
+{{- with $v.database.url -}}
+{{- include "switchboard.checkPorts" (dict "name" "database" "policy" $policy.database "of" "database.url" "url" . "usual" 3306) -}}
+{{- end -}}
+{{- with $v.redis.url -}}
+{{- include "switchboard.checkPorts" (dict "name" "redis" "policy" $policy.redis "of" "redis.url" "url" . "usual" 6379) -}}
+{{- end -}}
+{{- with $v.telemetry.endpoint -}}
+{{- $usual := ternary 443 80 (hasPrefix "https:" .) -}}
+{{- include "switchboard.checkPorts" (dict "name" "telemetry" "policy" $policy.telemetry "of" "telemetry.endpoint" "url" . "usual" $usual) -}}
+{{- end -}}
+{{- if hasPrefix "s3:" $v.media.url -}}
+{{- range $v.messageApi.env -}}
+{{- if and .value (has .name (list "AWS_ENDPOINT" "AWS_ENDPOINT_URL" "AWS_ENDPOINT_URL_S3")) -}}
+{{- $usual := ternary 443 80 (hasPrefix "https:" .value) -}}
+{{- include "switchboard.checkPorts" (dict "name" "objectStore" "policy" $policy.objectStore "of" (printf "%s in messageApi.env" .name) "url" .value "usual" $usual) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}

@@ -46,3 +46,8 @@ helm.sh/chart: {{ printf "%s-%s" (first .).Chart.Name (first .).Chart.Version }}
 {{ .Values.serviceAccount.name | default "default" }}
 {{- end -}}
 {{- end -}}
+
+{{/* When the migration runs: the bundled MySQL is not there before the installation. */}}
+{{- define "switchboard.migrateHook" -}}
+{{- ternary "post-install,pre-upgrade" "pre-install,pre-upgrade" .Values.tryOut.mysql.enabled -}}
+{{- end -}}
