@@ -138,11 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_nobodys_login_and_a_late_call_may_be_repeated() {
+    fn a_refused_token_is_nobodys_login_and_like_a_late_call_it_may_be_repeated() {
         let status =
             with_reason(tonic::Code::Unauthenticated, SERVICE_TOKEN_REFUSED, "show another");
         assert!(is_token_refused(&status));
-        assert_eq!(to_error(&status).code(), Code::Internal);
+        assert_eq!(to_error(&status).code(), Code::Unavailable);
         assert!(!is_token_refused(&from_error(&ChatError::unauthorised())));
         let late = with_reason(tonic::Code::DeadlineExceeded, DEADLINE_EXCEEDED, "too late");
         assert_eq!(to_error(&late).code(), Code::Unavailable);

@@ -72,7 +72,8 @@ fn exchange(address: SocketAddr, host: &str, path: &str) -> std::io::Result<Stri
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -80,7 +81,11 @@ fn exchange(address: SocketAddr, host: &str, path: &str) -> std::io::Result<Stri
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, thread};
+    use std::{
+        io::{BufRead, BufReader},
+        net::TcpListener,
+        thread,
+    };
 
     use super::*;
 
@@ -90,9 +95,9 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("somebody comes");
-            let mut request = [0; 1_024];
-            let length = stream.read(&mut request).expect("a request");
-            assert!(request[..length].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+            let lines = BufReader::new(&stream).lines().map(|line| line.expect("a request"));
+            let request: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+            assert_eq!(request[0], "GET /readyz HTTP/1.1");
             stream.write_all(answer.as_bytes()).expect("answers");
         });
         format!("http://{address}/readyz")
