@@ -2,6 +2,7 @@
 
 mod bus;
 mod cluster;
+mod demoted;
 mod gateway;
 mod late;
 mod many;
