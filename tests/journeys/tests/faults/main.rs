@@ -13,6 +13,7 @@ mod presence_storm;
 mod secured;
 mod sessions;
 mod silence;
+mod stops;
 
 use std::time::Duration;
 
