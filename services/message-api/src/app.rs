@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use axum::serve::ListenerExt;
 use chat_core::{
     Chat,
-    process::{Backoff, Shutdown},
+    process::{Backoff, Shutdown, open_as_many_files_as_allowed},
 };
 use dialects::rest::RestState;
 use sqlx::mysql::MySqlConnectOptions;
@@ -66,6 +66,7 @@ impl Stages {
 
 /// Runs until SIGTERM or SIGINT, and then until all that was under way has ended.
 pub async fn run(config: &Config, settings: &Settings, traces: &Traces) -> Result<()> {
+    open_as_many_files_as_allowed();
     let (health, stages) = (Health::default(), Stages::default());
     // Until the very end, so that a shutdown can be watched.
     let admin = Shutdown::new();
@@ -138,7 +139,11 @@ async fn start(
         lobby_max: config.lobby_max,
     });
     let listener = bind("HTTP_ADDR", config.http_addr).await?;
-    let http = tasks.spawn(serve_http(listener, http::router(legs), tasks.clone()));
+    let http = tasks.spawn(serve_http(
+        listener,
+        http::router(legs, config.trace_from_callers),
+        tasks.clone(),
+    ));
     Ok((http, grpc))
 }
 

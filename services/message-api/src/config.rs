@@ -142,6 +142,11 @@ pub struct Config {
     #[command(flatten)]
     pub telemetry: TelemetrySettings,
 
+    /// Does the `traceparent` of a REST request decide whether its trace is kept? Only behind a
+    /// proxy that takes off what strangers send
+    #[arg(long, env = "TRACE_FROM_CALLERS", default_value_t = false, action = ArgAction::Set)]
+    pub trace_from_callers: bool,
+
     /// Bring the database up to date, say so, and exit with 0; needs DATABASE_URL only
     #[arg(long)]
     pub migrate: bool,

@@ -28,8 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(12);
 /// The same for uploads: 40 MiB over a slow line. One that stands still ends sooner (`dialects`).
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The whole of REST.
-pub fn router(legs: OpenApiRouter) -> Router {
+/// The whole of REST. Does it go on with the traces that its callers began?
+pub fn router(legs: OpenApiRouter, trace_from_callers: bool) -> Router {
     let (router, mut document) = legs.split_for_parts();
     document.info.title = "Switchboard".into();
     document.info.version = env!("CARGO_PKG_VERSION").into();
@@ -41,7 +41,7 @@ pub fn router(legs: OpenApiRouter) -> Router {
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),
         ))
-        .layer(from_fn(noted))
+        .layer(from_fn(move |request, next| noted(request, next, trace_from_callers)))
 }
 
 async fn in_bounded_time(request: Request, next: Next) -> Response {
@@ -54,14 +54,14 @@ async fn in_bounded_time(request: Request, next: Next) -> Response {
 }
 
 /// One line for each refused or failed request. Without its query: that may hold a token.
-async fn noted(request: Request, next: Next) -> Response {
+async fn noted(request: Request, next: Next, trace_from_callers: bool) -> Response {
     let method = request.method().clone();
     let path: String = request.uri().path().chars().take(PATH_SHOWN).collect();
     let began = Instant::now();
     let _under_way = UnderWay::begin();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let span = span_of(&request, route);
+    let span = span_of(&request, route, trace_from_callers);
     let response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
@@ -82,10 +82,12 @@ async fn noted(request: Request, next: Next) -> Response {
     response
 }
 
-/// A request's span, named by the route: a path may hold what nobody should see.
-fn span_of(request: &Request, route: &str) -> Span {
+/// A request's span, named by the route: a path may hold what nobody should see. Strangers don't
+/// decide whether a trace is kept.
+fn span_of(request: &Request, route: &str, trace_from_callers: bool) -> Span {
     let method = known(request.method());
-    let context = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let given = request.headers().get(TRACEPARENT).filter(|_| trace_from_callers);
+    let context = given.and_then(|value| value.to_str().ok());
     context::follow_or_begin(
         context.unwrap_or_default(),
         || {
@@ -149,7 +151,7 @@ mod tests {
     async fn ask(path: &str) -> (u16, Value) {
         let legs = OpenApiRouter::new().route("/panic", get(async || -> () { panic!("oh") }));
         let request = Request::get(path).body(Body::empty()).expect("a request");
-        let response = router(legs).oneshot(request).await.expect("an answer");
+        let response = router(legs, false).oneshot(request).await.expect("an answer");
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         (status, serde_json::from_slice(&body).expect("JSON"))

@@ -51,7 +51,7 @@ pub struct Publication {
 pub struct Publisher {
     /// None: a test takes the events.
     redis: Option<Redis>,
-    /// One for each lane, by number.
+    /// One for each lane that events are published in, by number.
     queues: Arc<[mpsc::Sender<Publication>]>,
     waiting_bytes: Arc<AtomicUsize>,
 }
@@ -68,7 +68,10 @@ impl Publisher {
     #[must_use]
     pub fn start(redis: &Redis, tasks: &Shutdown) -> Self {
         let waiting_bytes = Arc::<AtomicUsize>::default();
-        let queues = Line::steady(redis).into_iter().map(|line| {
+        // In a cluster the scripts of presence publish in its lane, the last, and nobody else.
+        let unused = usize::from(redis.is_cluster());
+        let lines = Line::steady(redis).into_iter().take(redis.lanes().len() - unused);
+        let queues = lines.map(|line| {
             let (sender, queue) = mpsc::channel(QUEUE);
             let up = match redis.is_cluster() {
                 true => {
@@ -77,6 +80,7 @@ impl Publisher {
                 }
                 false => metrics::gauge!("switchboard_publisher_up"),
             };
+            up.set(1);
             let (waiting_bytes, stop) = (Arc::clone(&waiting_bytes), tasks.clone());
             tasks.spawn(Task { line, up, is_down: false, waiting_bytes, stop }.run(queue));
             sender

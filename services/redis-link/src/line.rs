@@ -142,27 +142,22 @@ impl Line {
         }
     }
 
-    /// Asks. Unless the line is steady, a connection that failed or was late is used no more; what
-    /// broke at the first try has another, and what a cluster refuses for the moment is asked
+    /// Asks. A connection to who is only a replica by now is used no more: the name may lead to
+    /// another server. Unless the line is steady, the same goes for one that failed or was late;
+    /// what broke at the first try has another, and what a cluster refuses for the moment is asked
     /// again, of whoever holds the lane by then.
     async fn ask<T, F: Future<Output = RedisResult<T>>>(
         &self,
         ask: impl Fn(Taken) -> F,
     ) -> RedisResult<T> {
         if matches!(self.way, Way::Own { is_steady: true, .. }) {
-            return ask(self.take().await?).await;
+            return self.ask_once(&ask, &mut None).await;
         }
         let until = Instant::now() + PATIENCE;
         let mut is_second_try = false;
         loop {
             let mut number = None;
-            let asked = async {
-                let taken = self.take().await?;
-                if let Taken::Own(_, own) = &taken {
-                    number = Some(*own);
-                }
-                ask(taken).await
-            };
+            let asked = self.ask_once(&ask, &mut number);
             let late = || RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
             let answer = timeout_at(until, asked).await.unwrap_or_else(|_| Err(late()));
             let Err(cause) = answer else { return answer };
@@ -176,10 +171,32 @@ impl Line {
             {
                 self.give_up(number);
             }
-            if !cause.is_connection_dropped() || std::mem::replace(&mut is_second_try, true) {
+            let is_lost = cause.is_connection_dropped() || is_demoted(&cause);
+            if !is_lost || std::mem::replace(&mut is_second_try, true) {
                 return Err(cause);
             }
         }
+    }
+
+    /// Asks by whichever connection is there; `number` is then that of one of our own.
+    async fn ask_once<T, F: Future<Output = RedisResult<T>>>(
+        &self,
+        ask: impl Fn(Taken) -> F,
+        number: &mut Option<u64>,
+    ) -> RedisResult<T> {
+        let taken = self.take().await?;
+        if let Taken::Own(_, own) = &taken {
+            *number = Some(*own);
+        }
+        let answer = ask(taken).await;
+        if answer.as_ref().is_err_and(is_demoted) {
+            match (&self.way, number) {
+                (Way::Own { .. }, Some(number)) => self.give_up(*number),
+                (Way::Pooled(pools), _) => pools.clear(),
+                (Way::Own { .. }, None) => {}
+            }
+        }
+        answer
     }
 }
 
@@ -217,6 +234,27 @@ fn is_for_the_moment(cause: &RedisError) -> bool {
     matches!(kind, ErrorKind::Server(Ask | ClusterDown | MasterDown | Moved | TryAgain))
 }
 
+/// Is who answered a replica by now, that takes no writes?
+fn is_demoted(cause: &RedisError) -> bool {
+    cause.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}
+
+/// The answers to a pipeline, or what refused all of it.
+fn unless_refused(answers: Vec<Value>) -> RedisResult<Vec<Value>> {
+    let refusals = answers.iter().enumerate().filter_map(|(at, answer)| match answer {
+        Value::ServerError(refusal) => Some((at, RedisError::from(refusal.clone()))),
+        _ => None,
+    });
+    // One slot, so who refuses the first refuses all, but for the moment when it moves. A replica
+    // refuses only what writes.
+    for (at, refusal) in refusals {
+        if (at == 0 && is_for_the_moment(&refusal)) || is_demoted(&refusal) {
+            return Err(refusal);
+        }
+    }
+    Ok(answers)
+}
+
 impl ConnectionLike for Line {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(
@@ -231,15 +269,7 @@ impl ConnectionLike for Line {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(self.ask(move |mut taken| async move {
-            let answers = taken.send_all(pipeline, offset, count).await?;
-            // One slot, so who refuses the first refuses all, but for the moment when it moves.
-            match answers.first() {
-                Some(Value::ServerError(refusal)) => {
-                    let refusal = RedisError::from(refusal.clone());
-                    if is_for_the_moment(&refusal) { Err(refusal) } else { Ok(answers) }
-                }
-                _ => Ok(answers),
-            }
+            unless_refused(taken.send_all(pipeline, offset, count).await?)
         }))
     }
 

@@ -61,6 +61,14 @@ impl Pools {
         Ok(pool)
     }
 
+    /// Closes what is idle.
+    pub(crate) fn clear(&self) {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        for pool in pools.values() {
+            pool.retain(|_, _| false);
+        }
+    }
+
     /// Connections to all servers, and how many of them are idle.
     pub(crate) fn count(&self) -> (usize, usize) {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);

@@ -59,9 +59,9 @@ impl SlotMap {
 
     /// Keeps it up to date, for ever.
     pub(crate) async fn keep(&self, seeds: &Nodes) {
-        let mut told = false;
+        let (mut told, mut is_doubted) = (false, false);
         loop {
-            match self.ask(seeds).await {
+            match self.ask(seeds, is_doubted).await {
                 Ok(map) => {
                     self.learn(map);
                     told = false;
@@ -72,7 +72,7 @@ impl SlotMap {
                 Err(_) => {}
             }
             sleep(PAUSE).await;
-            let _ = timeout(EVERY, self.doubt.notified()).await;
+            is_doubted = timeout(EVERY, self.doubt.notified()).await.is_ok();
         }
     }
 
@@ -80,20 +80,15 @@ impl SlotMap {
         self.teller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks who told us last, then those who owned slots last, then the seeds, until one knows.
-    async fn ask(&self, seeds: &Nodes) -> Result<Vec<Owned>, String> {
-        let mut nodes: Vec<Arc<Node>> = self.teller().take().into_iter().collect();
-        {
+    /// Asks one after the other until one knows. Whose map is doubted is asked last: a master cut
+    /// off from its peers still believes that all is as it was.
+    async fn ask(&self, seeds: &Nodes, is_doubted: bool) -> Result<Vec<Owned>, String> {
+        let nodes = {
             let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
-            nodes.extend(owned.iter().map(|range| Arc::clone(&range.owner)));
-        }
-        nodes.extend_from_slice(seeds.all());
-        let mut asked: Vec<Arc<Node>> = Vec::new();
+            in_turn(&owned, seeds, self.teller().take().as_deref(), is_doubted)
+        };
         let mut cause = String::new();
         for node in nodes {
-            if asked.iter().any(|other| other.is(&node)) {
-                continue;
-            }
             match node.ask(redis::cmd("CLUSTER").arg("SLOTS")).await {
                 Ok(answer) => match parse(&answer, seeds, &node) {
                     map if !map.is_empty() => {
@@ -104,10 +99,31 @@ impl SlotMap {
                 },
                 Err(e) => cause = format!("{}: {e}", node.name()),
             }
-            asked.push(node);
         }
         Err(cause)
     }
+}
+
+/// Those who owned slots last and the seeds, each once, in a ring that begins with who told us last,
+/// or with the next one if that is doubted.
+fn in_turn(
+    owned: &[Owned],
+    seeds: &Nodes,
+    teller: Option<&Node>,
+    is_doubted: bool,
+) -> Vec<Arc<Node>> {
+    let mut ring: Vec<Arc<Node>> = Vec::new();
+    for node in owned.iter().map(|range| &range.owner).chain(seeds.all()) {
+        if !ring.iter().any(|other| other.is(node)) {
+            ring.push(Arc::clone(node));
+        }
+    }
+    let last = teller.and_then(|teller| ring.iter().position(|node| node.is(teller)));
+    if let Some(last) = last {
+        let first = (last + usize::from(is_doubted)) % ring.len();
+        ring.rotate_left(first);
+    }
+    ring
 }
 
 /// Reads the answer to CLUSTER SLOTS. A node that does not know its own name is who was asked.
@@ -161,5 +177,26 @@ mod tests {
         assert_eq!(owner(0), Some("one:7001".into()));
         assert_eq!(owner(16_383), Some("seed:7002".into()));
         assert_eq!(map.owner(16_384).map(|node| node.name().to_owned()), None);
+    }
+
+    #[test]
+    fn whose_map_is_doubted_is_asked_last() {
+        let seeds = Nodes::parse("redis://one:1,redis://four:4", None).expect("URLs");
+        let answer = Value::Array(vec![
+            range(0, 99, "one", 1),
+            range(100, 199, "two", 2),
+            range(200, 16_383, "one", 1),
+        ]);
+        let owned = parse(&answer, &seeds, &seeds.first());
+        let asked = |teller: Option<&Node>, is_doubted| {
+            let nodes = in_turn(&owned, &seeds, teller, is_doubted);
+            nodes.iter().map(|node| node.name().to_owned()).collect::<Vec<_>>()
+        };
+        let node = |host, port| seeds.sibling(host, port).expect("a node");
+        assert_eq!(asked(None, true), ["one:1", "two:2", "four:4"]);
+        assert_eq!(asked(Some(&node("two", 2)), false), ["two:2", "four:4", "one:1"]);
+        assert_eq!(asked(Some(&node("two", 2)), true), ["four:4", "one:1", "two:2"]);
+        assert_eq!(asked(Some(&node("four", 4)), true), ["one:1", "two:2", "four:4"]);
+        assert_eq!(asked(Some(&node("gone", 5)), true), ["one:1", "two:2", "four:4"]);
     }
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
-use chat_core::{Chat, Feed, process::Shutdown};
+use chat_core::{
+    Chat, Feed,
+    process::{Shutdown, open_as_many_files_as_allowed},
+};
 use dialects::{
     chatto::socket::ChattoLeg,
     conversations,
@@ -45,9 +48,18 @@ fn legs(enabled: &[String]) -> Vec<Arc<dyn Leg>> {
     all.into_iter().filter(|leg| enabled.iter().any(|name| name == leg.protocol())).collect()
 }
 
+/// Files that may be open beside clients' connections: listeners, Redis, replicas of message-api.
+const FILES_BESIDE: u64 = 256;
+
 /// Runs until SIGTERM or SIGINT. The error is one sentence.
 pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
     let config = &settings.config;
+    let files = open_as_many_files_as_allowed();
+    let wanted = config.connections_max as u64 + FILES_BESIDE;
+    if let Some(files) = files.filter(|files| *files < wanted) {
+        let most = config.connections_max;
+        tracing::warn!("only {files} files may be open: too few for CONNECTIONS_MAX={most}");
+    }
     #[cfg(feature = "sabotage")]
     crate::sabotage::choose(config.sabotage.as_deref());
     settings.redis.check().await?;

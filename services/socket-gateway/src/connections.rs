@@ -136,6 +136,7 @@ impl Connections {
     pub fn new(most: usize, handshakes: usize) -> Arc<Self> {
         let (room, places) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(most)));
         let turns = Semaphore::new(handshakes);
+        metrics::gauge!("switchboard_connections").set(0);
         Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(1), room, places, turns })
     }
 

@@ -38,7 +38,7 @@ pub const TABLE: &[Metric] = &[
     ("switchboard_message_api_replicas", Gauge, &[], "Replicas of message-api that are known."),
     ("switchboard_message_api_replicas_serving", Gauge, &[], "Replicas of message-api that answer."),
     ("switchboard_notices_repaired_total", Counter, &[], "Rooms made while the bus was silent, told later."),
-    ("switchboard_presence_dead_gateways_total", Counter, &[], "Gateways cleared whose lease had run out."),
+    ("switchboard_presence_dead_gateways_total", Counter, &[], "Gateways cleared whose lease had run out without a farewell."),
     ("switchboard_presence_lease_age_seconds", Gauge, &[], "Since this gateway's lease was renewed."),
     ("switchboard_presence_members", Gauge, &["kind"], "Members that this gateway lists."),
     ("switchboard_presence_mended_total", Counter, &["kind"], "Who came or left unheard, found by comparison."),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_core::process::Shutdown;
-use metrics::{describe_counter, describe_gauge, describe_histogram};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 pub use metrics_exporter_prometheus::BuildError;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -67,6 +67,12 @@ pub fn start(
         }
     }
     metrics::gauge!("switchboard_build_info", "service" => service, "version" => version).set(1);
+    // Prometheus sees no increase where a series begins.
+    for &(name, kind, labels, _) in table.iter().chain(COMMON) {
+        if kind == Kind::Counter && labels.is_empty() {
+            counter!(name).increment(0);
+        }
+    }
     let process = metrics_process::Collector::default();
     process.describe();
     let upkeep = recorder.clone();

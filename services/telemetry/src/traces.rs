@@ -31,8 +31,8 @@ pub struct TraceSettings {
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = endpoint)]
     pub otel_exporter_otlp_endpoint: Option<String>,
 
-    /// The share of the traces that begin here that is kept, 0 to 1; one that a caller keeps is
-    /// always kept
+    /// The share of the traces that begin here that is kept, 0 to 1; one that another
+    /// service keeps is always kept
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 0.01, value_parser = share)]
     pub otel_traces_sampler_arg: f64,
 }

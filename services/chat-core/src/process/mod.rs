@@ -2,6 +2,7 @@
 
 mod backoff;
 mod command_line;
+mod files;
 mod follow;
 mod health;
 mod pem;
@@ -12,6 +13,7 @@ mod yield_core;
 
 pub use backoff::Backoff;
 pub use command_line::read_settings;
+pub use files::open_as_many_files_as_allowed;
 pub use follow::follow_file;
 pub use health::HealthCheck;
 pub use pem::{read_certificates, read_key};

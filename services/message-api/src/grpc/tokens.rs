@@ -69,7 +69,7 @@ impl TokensFile {
 #[derive(Clone, Debug)]
 pub struct ServiceTokens(Arc<RwLock<Lists>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lists {
     gateways: Vec<Entry>,
     others: Vec<Entry>,
@@ -95,8 +95,8 @@ impl ServiceTokens {
         if gateways.is_none() && others.is_none() {
             return Err("SERVICE_TOKEN (or SERVICE_TOKEN_FILE) must be set".into());
         }
-        let mut lists = Lists::default();
-        lists.gateways = gateways.map_or_else(Vec::new, |token| of_gateways(&token.tokens));
+        let gateways = gateways.map_or_else(Vec::new, |token| of_gateways(&token.tokens));
+        let mut lists = Lists { gateways, others: Vec::new() };
         if let Some(file) = others {
             lists.take_others(parse(file.text.expose_secret())?)?;
         }

@@ -275,22 +275,27 @@ impl Replicas {
         }
         *self.shared.all.write().unwrap_or_else(PoisonError::into_inner) = all;
         self.shared.bell.send_replace(());
+        self.measure();
     }
 
     /// Probes a replica until it is let go of.
-    #[expect(clippy::cast_precision_loss, reason = "a few replicas")]
     async fn look_after(self, replica: Weak<Replica>) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         while let Some(replica) = replica.upgrade() {
             replica.probe().await;
-            let (all, serving) = self.count();
-            metrics::gauge!("switchboard_message_api_replicas").set(all as f64);
-            metrics::gauge!("switchboard_message_api_replicas_serving").set(serving as f64);
+            self.measure();
             if !replica.state().is_away() {
                 backoff.reset();
             }
             replica.pause(&mut backoff).await;
         }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a few replicas")]
+    fn measure(&self) {
+        let (all, serving) = self.count();
+        metrics::gauge!("switchboard_message_api_replicas").set(all as f64);
+        metrics::gauge!("switchboard_message_api_replicas_serving").set(serving as f64);
     }
 
     /// How many there are, and how many of them serve.

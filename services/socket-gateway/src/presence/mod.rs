@@ -10,10 +10,10 @@
 //! Redis hears only of a user's first socket in a place on this gateway, and of the last. There,
 //! `place:<id>` (and `place:online`) counts for each user the gateways where they are, and
 //! `digests` sums up each place; `gateway:<epoch>` lists what a gateway has entered; `gateways`
-//! holds the end of each gateway's lease, `fences` its generation. A script changes all of them at
-//! once and publishes a first or a last; whose lease ends without a word is cleared by the others.
-//! `born` tells Redis from Redis emptied: then each gateway says everything again within one beat,
-//! and for one lease nobody counts as gone because Redis lacks them.
+//! holds the end of each gateway's lease, `fences` its generation, `left` who said farewell. A
+//! script changes all of them at once and publishes a first or a last; whose lease ends is cleared
+//! by the others. `born` tells Redis from Redis emptied: then each gateway says everything again
+//! within one beat, and for one lease nobody counts as gone because Redis lacks them.
 //!
 //! The promise: whoever was on a gateway that died, hung or lost Redis is gone for the others
 //! within 15 s: [`LEASE`], then one beat of another gateway, then a batch or two. They are told of
@@ -41,7 +41,7 @@ pub use self::{
 use self::{
     local::{Local, NO_SOCKET},
     member::Member,
-    registry::{BATCH, Renewed},
+    registry::{BATCH, Cleared, Renewed},
 };
 
 /// How long a gateway's word counts. Others notice its death after this and one beat more.
@@ -152,8 +152,7 @@ impl Presence {
     /// to go last has not left before. What moves is told no more.
     async fn farewell(&self, registry: &mut Registry) {
         loop {
-            // While Redis is away it would be waited for, with nobody left to speak of.
-            let _ = timeout(BEAT, registry.renew(FAREWELL)).await;
+            registry.farewell(FAREWELL).await;
             if !self.local.has_sockets() {
                 return;
             }
@@ -163,7 +162,7 @@ impl Presence {
 
     /// Was the lease renewed?
     async fn beat(&self, registry: &mut Registry, beats: u32, trouble: &impl Fn()) -> bool {
-        let Some(renewed) = registry.renew(LEASE).await else { return false };
+        let Some(renewed) = registry.renew().await else { return false };
         if renewed != Renewed::Held || beats.is_multiple_of(BEATS_A_CHECK) {
             let Some(listed) = registry.listed().await else { return true };
             let differences = self.local.reconcile(listed);
@@ -174,9 +173,10 @@ impl Presence {
             }
         }
         let cleared = registry.clear_the_dead().await;
-        if cleared > 0 {
-            metrics::counter!("switchboard_presence_dead_gateways_total").increment(cleared);
-            tracing::info!(cleared, "presence: cleared gateways whose lease was over");
+        if cleared.forgotten > 0 {
+            let Cleared { forgotten, died } = cleared;
+            metrics::counter!("switchboard_presence_dead_gateways_total").increment(died);
+            tracing::info!(forgotten, died, "presence: cleared gateways whose lease was over");
             trouble();
         }
         true

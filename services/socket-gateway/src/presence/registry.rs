@@ -1,13 +1,17 @@
 //! This gateway's word in Redis: its lease, whom it lists, and the clearing of the dead.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use rand::RngExt;
-use redis::ScriptInvocation;
+use redis::{RedisResult, ScriptInvocation};
 use redis_link::{Line, Redis};
+use tokio::time::timeout;
 
 use super::{
-    LEASE,
+    BEAT, LEASE,
     local::Move,
     member::{Member, weight},
     scripts::{DEAD, ENTER, LEAVE, RENEW},
@@ -28,6 +32,15 @@ pub(super) enum Renewed {
     Unknown,
     /// So was everybody else: Redis was emptied.
     Emptied,
+}
+
+/// Gateways whose lease was over and that are forgotten now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cleared {
+    /// All of them.
+    pub(super) forgotten: u64,
+    /// Those that never said farewell.
+    pub(super) died: u64,
 }
 
 /// The scripts, with this gateway's keys.
@@ -84,17 +97,27 @@ impl Registry {
         false
     }
 
-    /// Renews the lease. `None`: Redis did not answer.
-    pub(super) async fn renew(&mut self, lease: Duration) -> Option<Renewed> {
+    /// Renews the lease. `None`: Redis did not answer within a beat.
+    pub(super) async fn renew(&mut self) -> Option<Renewed> {
+        self.say(LEASE, false).await
+    }
+
+    /// Leaves a short lease: whoever finds it over knows that this gateway meant to stop. `None` as
+    /// above.
+    pub(super) async fn farewell(&mut self, lease: Duration) -> Option<Renewed> {
+        self.say(lease, true).await
+    }
+
+    async fn say(&mut self, lease: Duration, is_farewell: bool) -> Option<Renewed> {
         self.generation += u64::from(!self.is_in_step);
         let mut call = RENEW.prepare_invoke();
-        for key in ["gateways", "fences", "born", "settling"] {
+        for key in ["gateways", "fences", "born", "settling", "left"] {
             call.key(format!("{}{key}", self.keys));
         }
         call.arg(&self.epoch).arg(self.generation).arg(millis(lease)).arg(&self.born);
         call.arg(format!("{:016x}", rand::rng().random::<u64>())).arg(millis(LEASE));
-        let answer: redis::RedisResult<(String, i64)> = call.invoke_async(&mut self.redis).await;
-        match answer {
+        call.arg(u8::from(is_farewell));
+        match in_time(call.invoke_async::<(String, i64)>(&mut self.redis)).await {
             Ok((born, held)) => {
                 let before = std::mem::replace(&mut self.born, born);
                 let is_emptied = !before.is_empty() && before != self.born;
@@ -112,12 +135,11 @@ impl Registry {
         }
     }
 
-    /// Whom Redis lists here. From now on what moves can be told. `None`: Redis did not answer.
+    /// Whom Redis lists here. From now on what moves can be told. `None` as above.
     pub(super) async fn listed(&mut self) -> Option<Vec<Member>> {
         let list = format!("{}gateway:{}", self.keys, self.epoch);
-        let listed: redis::RedisResult<Vec<String>> =
-            redis::cmd("SMEMBERS").arg(list).query_async(&mut self.redis).await;
-        match listed {
+        let mut ask = redis::cmd("SMEMBERS");
+        match in_time(ask.arg(list).query_async::<Vec<String>>(&mut self.redis)).await {
             Ok(listed) => {
                 self.is_in_step = true;
                 Some(listed.iter().filter_map(|raw| Member::decode(raw)).collect())
@@ -130,21 +152,23 @@ impl Registry {
     }
 
     /// Clears gateways whose lease is over. Several gateways may do so at once, and each may die
-    /// at it: each entry is taken off the list and told by one of them, at once. Answers how many
-    /// gateways are done with.
-    pub(super) async fn clear_the_dead(&mut self) -> u64 {
+    /// at it: each entry is taken off the list and told by one of them, at once.
+    pub(super) async fn clear_the_dead(&mut self) -> Cleared {
         #[cfg(feature = "sabotage")]
         if crate::sabotage::is("lease") {
-            return 0;
+            return Cleared::default();
         }
-        let (begun, mut forgotten) = (Instant::now(), 0);
+        let (begun, mut cleared) = (Instant::now(), Cleared::default());
         while begun.elapsed() < CLEARING {
             let mut call = DEAD.prepare_invoke();
-            call.key(format!("{}gateways", self.keys)).key(format!("{}fences", self.keys));
+            for key in ["gateways", "fences", "left"] {
+                call.key(format!("{}{key}", self.keys));
+            }
             call.arg(&self.keys).arg(BATCH);
-            let answer = call.invoke_async::<(u64, Vec<(String, String)>)>(&mut self.redis).await;
-            let Ok((gone, entries)) = answer else { break };
-            forgotten += gone;
+            let asked = call.invoke_async::<(u64, u64, Vec<(String, String)>)>(&mut self.redis);
+            let Ok((forgotten, died, entries)) = in_time(asked).await else { break };
+            cleared.forgotten += forgotten;
+            cleared.died += died;
             let calls: Vec<_> = entries
                 .iter()
                 .filter_map(|(epoch, raw)| {
@@ -157,7 +181,7 @@ impl Registry {
                 break;
             }
         }
-        forgotten
+        cleared
     }
 
     fn call(
@@ -188,17 +212,21 @@ impl Registry {
     }
 
     /// One round trip. The scripts come along: a restarted Redis does not know them.
-    async fn invoke_all(
-        &mut self,
-        calls: &[ScriptInvocation<'static>],
-    ) -> redis::RedisResult<Vec<i64>> {
+    async fn invoke_all(&mut self, calls: &[ScriptInvocation<'static>]) -> RedisResult<Vec<i64>> {
         let mut pipeline = redis::pipe();
         pipeline.load_script(&ENTER).ignore().load_script(&LEAVE).ignore();
         for call in calls {
             pipeline.invoke_script(call);
         }
-        pipeline.query_async(&mut self.redis).await
+        in_time(pipeline.query_async(&mut self.redis)).await
     }
+}
+
+/// While Redis is away the line waits for it; whoever keeps a lease must not. What comes late after
+/// all is of an earlier generation.
+async fn in_time<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let late = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
+    timeout(BEAT, asked).await.unwrap_or_else(late)
 }
 
 fn millis(duration: Duration) -> String {

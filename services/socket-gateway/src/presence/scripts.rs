@@ -60,9 +60,9 @@ pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: `gateways`, `fences`, `born`, `settling`. ARGV: the epoch, its generation, the lease in
-/// milliseconds, the birth that it knows or nothing, a birth in case there is none, how long
-/// Redis settles in milliseconds. Answers the birth, and 1 if this generation's lease still held.
+/// KEYS: `gateways`, `fences`, `born`, `settling`, `left`. ARGV: the epoch, its generation, the
+/// lease in milliseconds, the birth that it knows or nothing, a birth in case there is none, how
+/// long Redis settles in milliseconds, 1 if this is a farewell. Answers the birth, and 1 if this generation's lease still held.
 /// A word of an earlier generation, late on a slow link, changes nothing.
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -78,24 +78,26 @@ pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
          local till = redis.call('ZSCORE', KEYS[1], ARGV[1])
          redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
          redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+         if ARGV[7] == '1' then redis.call('SADD', KEYS[5], ARGV[1]) end
          return {born, till and tonumber(till) > now and fence == ARGV[2] and 1 or 0}",
     )
 });
 
-/// KEYS: `gateways`, `fences`. ARGV: first part of the keys, most entries. Forgets gateways whose
-/// lease is over and whose list is empty; answers how many, and of the others epoch and entry by
-/// turns.
+/// KEYS: `gateways`, `fences`, `left`. ARGV: first part of the keys, most entries. Forgets gateways
+/// whose lease is over and whose list is empty; answers how many, how many of them never said
+/// farewell, and of the others epoch and entry by turns.
 pub(super) static DEAD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local t = redis.call('TIME')
          local now = t[1] * 1000 + math.floor(t[2] / 1000)
-         local forgotten, entries = 0, {}
+         local forgotten, died, entries = 0, 0, {}
          for _, epoch in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
            local some = redis.call('SRANDMEMBER', ARGV[1] .. 'gateway:' .. epoch, ARGV[2])
            if #some == 0 then
              redis.call('ZREM', KEYS[1], epoch)
              redis.call('HDEL', KEYS[2], epoch)
              forgotten = forgotten + 1
+             if redis.call('SREM', KEYS[3], epoch) == 0 then died = died + 1 end
            end
            for _, entry in ipairs(some) do
              entries[#entries + 1] = epoch
@@ -103,6 +105,6 @@ pub(super) static DEAD: LazyLock<Script> = LazyLock::new(|| {
            end
            if #entries >= 2 * ARGV[2] then break end
          end
-         return {forgotten, entries}",
+         return {forgotten, died, entries}",
     )
 });

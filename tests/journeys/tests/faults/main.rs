@@ -2,6 +2,7 @@
 
 mod bus;
 mod cluster;
+mod demoted;
 mod gateway;
 mod late;
 mod many;
@@ -12,6 +13,7 @@ mod presence_storm;
 mod secured;
 mod sessions;
 mod silence;
+mod stops;
 
 use std::time::Duration;
 

@@ -24,7 +24,11 @@ struct Watched {
 /// One that all tests of this file share. Log lines are JSON.
 async fn watched() -> Result<&'static Watched> {
     static SHARED: OnceCell<Watched> = OnceCell::const_new();
-    SHARED.get_or_try_init(|| watched_with("telemetry", &[("LOG_FORMAT", "json")])).await
+    SHARED
+        .get_or_try_init(|| {
+            watched_with("telemetry", &[("LOG_FORMAT", "json"), ("TRACE_FROM_CALLERS", "true")])
+        })
+        .await
 }
 
 /// One of a test's own, whose services have more settings.

@@ -1,4 +1,4 @@
-//! What comes in by REST or gRPC goes on with the trace of whoever asks.
+//! What comes in by gRPC goes on with the trace of whoever asks; by REST where that is set.
 
 use std::{future::ready, sync::Mutex};
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use switchboard_proto::v1::{self, ListRoomsRequest, chat_service_client::ChatServiceClient};
 use tonic::{Request, metadata::MetadataValue};
 
-use crate::{Trace, watched, watched_with};
+use crate::{Trace, Watched, watched, watched_with};
 
 /// Makes a conversation over REST; answers its id.
 pub(crate) async fn conversation(site: &Site, token: &str, title: &str) -> Result<String> {
@@ -77,11 +77,9 @@ async fn a_post_by_rest_is_part_of_its_callers_trace() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_by_grpc_is_part_of_its_callers_trace() -> Result<()> {
-    let watched = watched().await?;
+/// Makes a call that goes on with this trace.
+async fn calls_by_grpc(watched: &Watched, trace: &str) -> Result<()> {
     let mut client = ChatServiceClient::connect(watched.arena.stack.urls().grpc(1)).await?;
-    let trace = new_trace();
     let mut request = Request::new(ListRoomsRequest { after: String::new(), limit: 1 });
     let token = local_stack::Options::default().service_token;
     let bearer: MetadataValue<_> = format!("Bearer {token}").parse()?;
@@ -89,6 +87,14 @@ async fn a_call_by_grpc_is_part_of_its_callers_trace() -> Result<()> {
     let context = format!("00-{trace}-00f067aa0ba902b7-01");
     request.metadata_mut().insert("traceparent", context.parse()?);
     client.list_rooms(request).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_by_grpc_is_part_of_its_callers_trace() -> Result<()> {
+    let watched = watched().await?;
+    let trace = new_trace();
+    calls_by_grpc(watched, &trace).await?;
     let call = watched
         .collector
         .finds("call by gRPC", |spans| spans.iter().find(|span| span.trace == trace).cloned());
@@ -98,7 +104,7 @@ async fn a_call_by_grpc_is_part_of_its_callers_trace() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_sampled_leaves_no_trace_but_a_caller_may_keep_one() -> Result<()> {
+async fn what_is_not_sampled_leaves_no_trace_but_a_service_may_keep_one() -> Result<()> {
     let watched = watched_with("unsampled", &[("OTEL_TRACES_SAMPLER_ARG", "0")]).await?;
     let arena = &watched.arena;
     let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
@@ -121,13 +127,15 @@ async fn what_is_not_sampled_leaves_no_trace_but_a_caller_may_keep_one() -> Resu
         assert_eq!(event.traceparent, "", "nothing of it travels");
         assert!(event.published_us > 0);
     }
-    let (site, trace) = (Site::at(arena.stack.urls().api(1)), new_trace());
-    let context = format!("00-{trace}-00f067aa0ba902b7-01");
+    let site = Site::at(arena.stack.urls().api(1));
+    let context = format!("00-{}-00f067aa0ba902b7-01", new_trace());
     let asked = site.get("/api/conversations/").bearer(&alice.token).header("traceparent", context);
     assert_eq!(asked.await.status, 200);
-    // What was before it would have come before it.
+    // A stranger's word by REST is not heeded; its span would have come before this one.
+    let trace = new_trace();
+    calls_by_grpc(&watched, &trace).await?;
     let find = |spans: &[harness::collector::Sent]| (!spans.is_empty()).then_some(());
-    watched.collector.finds("trace of a caller", find).await?;
+    watched.collector.finds("trace of a service", find).await?;
     let spans = watched.collector.spans();
     assert!(spans.iter().all(|span| span.trace == trace), "{spans:?}");
     Ok(())
