@@ -68,7 +68,13 @@ async fn the_product_goes_on_while_the_collector_is_away_and_says_so_once() -> R
     watched.collector.again().await?;
     on_1.leaves_room(&room).await?;
     watched.collector.finds("leaving", |spans| has(spans, "chatto leave room")).await?;
+    // The collector has them before the gateway knows that it has.
     let gateway = watched.arena.stack.gateway(1);
+    let began = Instant::now();
+    while told(gateway, "takes traces again") == 0 {
+        anyhow::ensure!(began.elapsed() < NOTICED, "nobody says so: {:#?}", gateway.log_lines());
+        sleep(Duration::from_millis(50)).await;
+    }
     assert_eq!(told(gateway, "takes traces again"), 1, "{:#?}", gateway.log_lines());
     Ok(())
 }
