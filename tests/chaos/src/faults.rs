@@ -1,6 +1,7 @@
 //! Carries the schedule out, writes down what was done when, and heals everything in the end.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -71,10 +72,15 @@ pub fn part(arena: &Arena, target: Target) -> Result<&Part> {
 pub async fn storm(arena: &Arc<Arena>, books: &Arc<Books>, ledger: &Arc<Ledger>, plan: &[Fault]) {
     let begin = Instant::now();
     let mut deeds = JoinSet::new();
+    // A program that takes its time to stop is neither killed nor paused before it runs again.
+    let mut turns: BTreeMap<Option<Target>, Arc<tokio::sync::Mutex<()>>> = BTreeMap::new();
     for fault in plan.iter().copied() {
         let (arena, books, ledger) = (Arc::clone(arena), Arc::clone(books), Arc::clone(ledger));
+        let target = fault.deed.target();
+        let turn = Arc::clone(turns.entry(target).or_default());
         deeds.spawn(async move {
             sleep_until(begin + fault.at).await;
+            let _turn = if target.is_some() { Some(turn.lock().await) } else { None };
             let from = books.now();
             if let Err(error) = carry_out(&arena, &ledger, fault).await {
                 ledger.blame(format!("{fault}: {error:#}"));

@@ -55,6 +55,17 @@ pub enum Deed {
     Link(Link, Weather),
 }
 
+impl Deed {
+    /// The program that it is done to; none for a link or for what Redis holds.
+    #[must_use]
+    pub const fn target(self) -> Option<Target> {
+        match self {
+            Self::Kill(target) | Self::Term(target) | Self::Pause(target) => Some(target),
+            Self::Flush | Self::Link(..) => None,
+        }
+    }
+}
+
 /// A fault with its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
