@@ -52,6 +52,7 @@ struct Entry {
 pub struct TokensFile {
     path: PathBuf,
     text: SecretString,
+    entries: Vec<Entry>,
 }
 
 impl TokensFile {
@@ -59,9 +60,11 @@ impl TokensFile {
     pub fn read(path: &std::path::Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|e| format!("SERVICE_TOKENS_FILE: can't read {}: {e}", path.display()))?;
-        let text = text.trim_end();
-        parse(text)?;
-        Ok(Self { path: path.to_owned(), text: text.into() })
+        Self::of(path.to_owned(), text.trim_end())
+    }
+
+    fn of(path: PathBuf, text: &str) -> Result<Self, String> {
+        Ok(Self { path, text: text.into(), entries: parse(text)? })
     }
 }
 
@@ -98,7 +101,7 @@ impl ServiceTokens {
         let gateways = gateways.map_or_else(Vec::new, |token| of_gateways(&token.tokens));
         let mut lists = Lists { gateways, others: Vec::new() };
         if let Some(file) = others {
-            lists.take_others(parse(file.text.expose_secret())?)?;
+            lists.take_others(file.entries.clone())?;
         }
         Ok(Self(Arc::new(RwLock::new(lists))))
     }
@@ -119,9 +122,13 @@ impl ServiceTokens {
             };
             tasks.spawn_until_stopped(follow("SERVICE_TOKEN_FILE", path, text, take));
         }
-        if let Some(TokensFile { path, text }) = others.cloned() {
+        if let Some(TokensFile { path, text, .. }) = others.cloned() {
             let all = self.clone();
-            let take = move |text: &str| all.lists().take_others(parse(text)?);
+            let take = move |text: &str| {
+                // Calls wait for the lists, so they are not held while it is read.
+                let others = parse(text)?;
+                all.lists().take_others(others)
+            };
             tasks.spawn_until_stopped(follow("SERVICE_TOKENS_FILE", path, text, take));
         }
     }
@@ -216,8 +223,8 @@ mod tests {
 
     #[test]
     fn a_service_may_have_several_tokens_and_each_is_its_own() {
-        let text = "# the bots\nbilling 0123456789abcdef\n\n  billing the-newer-token-1".into();
-        let file = TokensFile { path: PathBuf::new(), text };
+        let text = "# the bots\nbilling 0123456789abcdef\n\n  billing the-newer-token-1";
+        let file = TokensFile::of(PathBuf::new(), text).expect("good tokens");
         let gateways = ServiceToken::fixed("a service token!");
         let tokens = ServiceTokens::new(Some(&gateways), Some(&file)).expect("good tokens");
         let owner = |token: &str| tokens.owner(Shown::of(token)).map(|name| name.0.to_string());
@@ -251,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_last_token_of_others_can_be_taken_away_if_the_gateways_have_one() {
-        let file = TokensFile { path: PathBuf::new(), text: "# nobody\n".into() };
+        let file = TokensFile::of(PathBuf::new(), "# nobody\n").expect("none is fine so far");
         let gateways = ServiceToken::fixed("a service token!");
         assert!(ServiceTokens::new(Some(&gateways), Some(&file)).is_ok());
         let refused = ServiceTokens::new(None, Some(&file)).expect_err("nobody could call");
