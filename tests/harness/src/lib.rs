@@ -7,8 +7,7 @@
 //! let arena = Arena::shared().await?;
 //! let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
 //! let (alice, bob) = (alice.enters(1).await?, bob.enters(2).await?);
-//! let room = alice.creates_room(&arena.unique("tea")).await?;
-//! let room = room["_id"].as_str().unwrap_or_default();
+//! let room = &alice.makes_room(&arena.unique("tea")).await?;
 //! alice.joins(room).await?;
 //! bob.joins(room).await?;
 //! alice.says(room, "hi").await?;

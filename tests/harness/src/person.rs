@@ -58,6 +58,12 @@ impl Chatter {
         granted(ack).map(|mut ack| ack["room"].take())
     }
 
+    /// Creates a room; returns its id.
+    pub async fn makes_room(&self, name: &str) -> Result<String> {
+        let room = self.creates_room(name).await?;
+        Ok(room["_id"].as_str().context("a room has an id")?.to_owned())
+    }
+
     /// Joins a room; returns its history.
     pub async fn joins(&self, room: &str) -> Result<Value> {
         let request = json!({ "roomId": room, "user": self.name });

@@ -1,6 +1,6 @@
 //! 004 under traffic: where history ends, live begins.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use harness::{Arena, Heard, granted};
 use serde_json::{Value, json};
 
@@ -15,8 +15,7 @@ async fn joining_again_under_traffic_neither_repeats_nor_skips_nor_reorders() ->
     let arena = Arena::shared().await?;
     let (writer, reader) = (arena.newcomer("writer").await?, arena.newcomer("reader").await?);
     let (writer, reader) = (writer.enters(1).await?, reader.enters(2).await?);
-    let room = writer.creates_room(&arena.unique("busy")).await?;
-    let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+    let room = writer.makes_room(&arena.unique("busy")).await?;
     writer.joins(&room).await?;
 
     let writing = async {

@@ -70,8 +70,7 @@ pub(crate) async fn rooms_on_all_masters(
         if rooms.iter().all(|rooms| rooms.len() == 2) {
             break;
         }
-        let room = alice.creates_room(&arena.unique("room")).await?;
-        let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+        let room = alice.makes_room(&arena.unique("room")).await?;
         let master = usize::from(slot(&redis, &room)?) * MASTERS / 16_384;
         if rooms[master].len() < 2 {
             alice.joins(&room).await?;

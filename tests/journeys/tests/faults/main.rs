@@ -17,7 +17,7 @@ mod stops;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use harness::{Arena, Chatter};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -26,8 +26,7 @@ use tokio::time::{Instant, sleep};
 async fn two_in_a_room(arena: &Arena) -> Result<(Chatter, Chatter, String)> {
     let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
     let (alice, bob) = (alice.enters(1).await?, bob.enters(2).await?);
-    let room = alice.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+    let room = alice.makes_room(&arena.unique("room")).await?;
     alice.joins(&room).await?;
     bob.joins(&room).await?;
     // Now Redis knows of Bob too, whatever becomes of his gateway.

@@ -27,8 +27,7 @@ async fn many_rooms_are_repaired_after_a_restart_of_redis_with_few_calls() -> Re
             hearers.push(bob.enters(2).await?);
         }
         let (Some(alice), Some(bob)) = (speakers.last(), hearers.last()) else { continue };
-        let room = alice.creates_room(&arena.unique("room")).await?;
-        let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+        let room = alice.makes_room(&arena.unique("room")).await?;
         alice.joins(&room).await?;
         bob.joins(&room).await?;
         rooms.push(room);

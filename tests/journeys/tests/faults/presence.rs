@@ -102,8 +102,7 @@ impl Party {
         let (a, b, c) = (a.await?, b.await?, c.await?);
         let waits = watcher(arena, &a, 1, &[&b.name, &c.name]).await?;
         let (alice, bob, carol) = (a.enters(1).await?, b.enters(2).await?, c.enters(3).await?);
-        let room = alice.creates_room(&arena.unique("room")).await?;
-        let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+        let room = alice.makes_room(&arena.unique("room")).await?;
         for one in [&alice, &bob, &carol] {
             one.joins(&room).await?;
         }
@@ -167,8 +166,7 @@ async fn who_comes_to_a_room_just_after_redis_was_emptied_hears_who_leaves_it() 
     // Whether gateway 2 has looked at a room before Alice leaves it is chance; not so for all.
     let mut rooms = Vec::new();
     for _ in 0..5 {
-        let room = alice.creates_room(&arena.unique("room")).await?;
-        let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+        let room = alice.makes_room(&arena.unique("room")).await?;
         alice.joins(&room).await?;
         rooms.push(room);
     }

@@ -84,8 +84,7 @@ impl<'a> Storm<'a> {
         let host = people[0].enters(1).await?;
         let mut rooms = Vec::new();
         for _ in 0..ROOMS {
-            let room = host.creates_room(&arena.unique("room")).await?;
-            rooms.push(room["_id"].as_str().context("a room has an id")?.to_owned());
+            rooms.push(host.makes_room(&arena.unique("room")).await?);
         }
         let ever = vec![HashSet::new(); ROOMS + 1];
         Ok(Self { arena, dice: Dice(seed | 1), people, rooms, seats: Vec::new(), ever })

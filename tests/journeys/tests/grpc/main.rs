@@ -75,8 +75,7 @@ impl Tea {
     async fn at(arena: &Arena) -> Result<Self> {
         let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
         let (alice, bob) = (alice.enters(1).await?, bob.enters(2).await?);
-        let room = alice.creates_room("tea").await?;
-        let room = room["_id"].as_str().context("a room")?.to_owned();
+        let room = alice.makes_room("tea").await?;
         alice.joins(&room).await?;
         bob.joins(&room).await?;
         Ok(Self { alice, bob, room })
@@ -185,8 +184,7 @@ async fn the_example_of_a_service_posts_and_hears_what_it_posted() -> Result<()>
 
     // What is said later it hears too, however it is said.
     let alice = arena.newcomer("alice").await?.enters(1).await?;
-    let room = alice.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("a room")?;
+    let room = &alice.makes_room(&arena.unique("room")).await?;
     alice.joins(room).await?;
     alice.says(room, "and from a socket").await?;
     let heard = line().await?;

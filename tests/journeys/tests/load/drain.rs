@@ -118,8 +118,7 @@ async fn a_rolling_restart_loses_doubles_and_reorders_nothing() -> Result<()> {
     let arena = Arena::own(local_stack::Options { apis: 2, gateways: 2, ..options }).await?;
     let people = people(&arena, PEOPLE).await?;
     let host = arena.newcomer("host").await?.enters(1).await?;
-    let room = host.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("an id")?;
+    let room = &host.makes_room(&arena.unique("room")).await?;
     drop(host);
 
     let over = AtomicBool::new(false);
@@ -194,8 +193,7 @@ async fn audit(mut client: Loyal<'_>, said: usize) -> Result<()> {
 async fn what_was_received_before_the_stop_is_acknowledged_or_the_connection_ends() -> Result<()> {
     let arena = Arena::own(Arena::options("in-hand")?).await?;
     let alice = arena.newcomer("alice").await?.enters(1).await?;
-    let room = alice.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("an id")?;
+    let room = &alice.makes_room(&arena.unique("room")).await?;
     alice.joins(room).await?;
     let line = |n: usize| json!({"roomId": room, "text": format!("m{n}")});
     let acks: Vec<_> = (0..200).map(|n| alice.emit_with_ack("chat message", line(n))).collect();
@@ -267,8 +265,7 @@ async fn message_api_finishes_what_was_asked_over_rest() -> Result<()> {
     let arena = Arena::own(Arena::options("rest-in-hand")?).await?;
     let people = people(&arena, PEOPLE).await?;
     let host = people[0].enters(1).await?;
-    let room = host.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("an id")?;
+    let room = &host.makes_room(&arena.unique("room")).await?;
     let path = format!("/api/conversations/{room}");
     let granted = AtomicUsize::new(0);
     let posting = people.iter().map(async |who| {

@@ -26,8 +26,7 @@ async fn who_joins_waits_for_its_turn_and_nobody_else_does() -> Result<()> {
     let arena = Arena::own(Options { straits: true, ..options }).await?;
     let (host, guest) = (arena.newcomer("host").await?, arena.newcomer("guest").await?);
     let speaker = host.enters(1).await?;
-    let room = speaker.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("an id")?;
+    let room = &speaker.makes_room(&arena.unique("room")).await?;
     speaker.joins(room).await?;
     let crowd = try_join_all((0..CROWD).map(|_| guest.enters(1))).await?;
     let is_to_api = |link| matches!(link, Link::GatewayToApi(..));

@@ -139,8 +139,7 @@ async fn who_stops_reading_is_cut_off_and_nobody_else_notices() -> Result<()> {
     let arena = Arena::own(options).await?;
     let people = people(&arena, 8).await?;
     let talker = arena.newcomer("talker").await?.enters(1).await?;
-    let room = talker.creates_room(&arena.unique("hall")).await?;
-    let room = room["_id"].as_str().context("an id")?.to_owned();
+    let room = talker.makes_room(&arena.unique("hall")).await?;
     talker.joins(&room).await?;
 
     let mut readers = Vec::new();
@@ -237,8 +236,7 @@ async fn what_waits_for_one_who_does_not_read_is_bounded_whatever_carries_it() -
     let arena = Arena::own(options).await?;
     let (alice, deaf) = (arena.newcomer("alice").await?, arena.newcomer("deaf").await?);
     let (alice, bob) = (alice.enters(1).await?, arena.newcomer("bob").await?.enters(1).await?);
-    let room = alice.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("an id")?;
+    let room = &alice.makes_room(&arena.unique("room")).await?;
     bob.joins(room).await?;
     alice.joins(room).await?;
 
@@ -269,8 +267,7 @@ async fn a_long_history_reaches_one_who_reads_through_a_small_queue() -> Result<
     options.gateway_env.push(("QUEUE_BYTES".to_owned(), "20000".to_owned()));
     let arena = Arena::own(options).await?;
     let alice = arena.newcomer("alice").await?.enters(1).await?;
-    let room = alice.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("an id")?;
+    let room = &alice.makes_room(&arena.unique("room")).await?;
     alice.joins(room).await?;
     let text = "x".repeat(3_900);
     for _ in 0..50 {
@@ -294,8 +291,7 @@ async fn a_client_that_hangs_leaves_its_room_once() -> Result<()> {
     let arena = Arena::own(Arena::options("hangs")?).await?;
     let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
     let alice = alice.enters(1).await?;
-    let room = alice.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("an id")?;
+    let room = &alice.makes_room(&arena.unique("room")).await?;
     alice.joins(room).await?;
     let hangs = arena.gateway(2).token(&bob.token).plays_dead().enters().await?;
     let ack = hangs.asks("join room", json!({"roomId": room, "user": bob.name})).await?;

@@ -10,7 +10,7 @@ mod talk;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use harness::{Arena, Chatter};
 use local_stack::Options;
@@ -36,8 +36,7 @@ fn options(name: &str) -> Result<Options> {
 
 /// A new room with these in it.
 async fn room_of(arena: &Arena, members: &[&Chatter]) -> Result<String> {
-    let room = members[0].creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+    let room = members[0].makes_room(&arena.unique("room")).await?;
     for member in members {
         member.joins(&room).await?;
     }

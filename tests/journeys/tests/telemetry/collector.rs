@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use harness::collector::Sent;
 use local_stack::Part;
 use tokio::{
@@ -28,8 +28,7 @@ async fn the_product_goes_on_while_the_collector_is_away_and_says_so_once() -> R
     let arena = &watched.arena;
     let alice = arena.newcomer("alice").await?;
     let on_1 = alice.enters(1).await?;
-    let room = on_1.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("a room has an id")?.to_owned();
+    let room = on_1.makes_room(&arena.unique("room")).await?;
     on_1.joins(&room).await?;
     watched.collector.finds("join", |spans| has(spans, "chatto join room")).await?;
 

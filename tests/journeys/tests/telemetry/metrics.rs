@@ -150,8 +150,7 @@ async fn what_is_scraped_is_what_the_table_says() -> Result<()> {
     let arena = &watched().await?.arena;
     let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
     let (on_1, _on_2) = (alice.enters(1).await?, bob.enters(1).await?);
-    let room = on_1.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("a room has an id")?;
+    let room = &on_1.makes_room(&arena.unique("room")).await?;
     on_1.joins(room).await?;
     for n in 0..5 {
         on_1.says(room, &format!("line {n}")).await?;

@@ -109,8 +109,7 @@ async fn what_is_not_sampled_leaves_no_trace_but_a_service_may_keep_one() -> Res
     let arena = &watched.arena;
     let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
     let (on_1, on_2) = (alice.enters(1).await?, bob.enters(2).await?);
-    let room = on_1.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("a room has an id")?;
+    let room = &on_1.makes_room(&arena.unique("room")).await?;
     on_1.joins(room).await?;
     on_2.joins(room).await?;
     let (redis, topics) = (redis::Client::open(arena.stack.urls().redis())?, "*:conversation:*");

@@ -1,6 +1,6 @@
 //! What a client sends by a socket is one trace, through both services, to both gateways.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use harness::granted;
 use journeys::rest::Site;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -17,8 +17,7 @@ async fn a_message_to_a_room_of_004() -> Result<()> {
     let arena = &watched.arena;
     let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
     let (on_1, on_2) = (alice.enters(1).await?, bob.enters(2).await?);
-    let room = on_1.creates_room(&arena.unique("room")).await?;
-    let room = room["_id"].as_str().context("a room has an id")?;
+    let room = &on_1.makes_room(&arena.unique("room")).await?;
     on_1.joins(room).await?;
     on_2.joins(room).await?;
     let post = async || {
