@@ -155,7 +155,6 @@ export class Composer {
     if (text === message.text) return this.#stopEditing();
     try {
       await this.leg(conversation).edit(conversation, message.id, text);
-      conversation.edit({ ...(conversation.find(message.id) ?? message), text, edited: true });
       if (this.edited === message) this.#stopEditing();
       this.store.changed();
     } catch (refusal) {

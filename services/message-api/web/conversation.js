@@ -1,7 +1,7 @@
 // One conversation as this page knows it: messages in order, without doubles, and what waits to be sent.
 //
-// A message is { id, order, user, text, at (ms), edited, media: [url], isRead }. `order` is what sorts it: a
-// room's `seq`, a direct's id.
+// A message is { id, order, user, text, at, edited, media: [url], isRead }, times in ms, `edited` 0 while it never
+// was. `order` is what sorts it: a room's `seq`, a direct's id.
 
 /** The most messages that are kept while the newest are looked at. */
 export const KEPT = 400;
@@ -21,6 +21,8 @@ export class Conversation {
     /** Have the newest messages been fetched, and are there older ones? */
     this.isLoaded = false;
     this.hasOlder = true;
+    /** Ids of deleted ones: an answer that was made before must not bring them back. */
+    this.gone = new Set();
     /** The newest change that is known: what to catch up from. */
     this.seq = 0;
     this.unread = 0;
@@ -60,6 +62,7 @@ export class Conversation {
   merge(messages) {
     for (const message of messages) {
       if (this.isRoom) this.seq = Math.max(this.seq, message.order);
+      if (this.gone.has(message.id)) continue;
       if (!this.last || message.id >= this.last.id) this.last = message;
       this.#put(message);
     }
@@ -69,26 +72,24 @@ export class Conversation {
     let at = this.messages.length;
     while (at > 0 && this.messages[at - 1].order > message.order) at -= 1;
     const same = this.messages[at - 1];
-    if (same?.order === message.order) this.messages[at - 1] = { ...message, isRead: same.isRead || message.isRead };
-    else this.messages.splice(at, 0, message);
+    if (same?.order !== message.order) this.messages.splice(at, 0, message);
+    else this.messages[at - 1] = { ...(same.edited > message.edited ? same : message), isRead: same.isRead || message.isRead };
   }
 
-  /** Takes the newest messages as they are on the server: what lies among them and is not there is gone. */
-  refresh(page, isWhole) {
-    if (page.length === 0) {
-      this.messages = [];
-    } else {
-      const [first, last] = [page[0].order, page.at(-1).order];
-      const isFar = !isWhole && (this.newest?.order ?? 0) < first;
-      const here = new Set(page.map((message) => message.id));
-      this.messages = this.messages.filter(({ id, order }) =>
-        order > last || (order >= first ? here.has(id) : !isFar && !isWhole));
-    }
-    const isFirst = !this.isLoaded;
+  /**
+   * Takes the newest messages as they are on the server. `asked` are the ids that were here when they were
+   * asked for: those that lie within or after the page and are not in it are gone.
+   */
+  refresh(page, isWhole, asked = new Set()) {
+    const first = isWhole ? 0 : page[0].order;
+    const there = new Set(page.map(({ id }) => id));
+    const isFar = !isWhole && (this.newest?.order ?? 0) < first;
+    const isFirst = !this.isLoaded || isFar;
+    this.messages = this.messages.filter(({ id, order }) => (order < first ? !isFar : there.has(id) || !asked.has(id)));
     this.merge(page);
     this.isLoaded = true;
     if (isWhole) this.hasOlder = false;
-    else if (isFirst || this.oldest === page[0]) this.hasOlder = true;
+    else if (isFirst) this.hasOlder = true;
   }
 
   /** Adds a page of older messages. */
@@ -111,6 +112,7 @@ export class Conversation {
   }
 
   remove(id) {
+    this.gone.add(id);
     this.messages = this.messages.filter((message) => message.id !== id);
     this.held = this.held.filter((message) => message.id !== id);
     if (this.last?.id === id) this.last = this.newest;
@@ -118,12 +120,17 @@ export class Conversation {
 
   edit(message) {
     if (this.find(message.id)) this.merge([message]);
-    if (this.last?.id === message.id) this.last = message;
+    else if (this.last?.id === message.id) this.last = message;
   }
 
   read(id) {
     const message = this.find(id);
     if (message) message.isRead = true;
+  }
+
+  /** The ids that are here now, for `refresh`. */
+  get ids() {
+    return new Set(this.messages.map(({ id }) => id));
   }
 
   /** Forgets what is known: the next look fetches it anew. */

@@ -7,7 +7,7 @@ const PAGE = 50;
 
 const fromChat = (chat) => ({
   id: Number(chat.id), order: Number(chat.id), user: chat.sender, text: chat.message, at: Date.parse(chat.created_at),
-  edited: Boolean(chat.edited_at), media: chat.media ?? [], isRead: chat.has_read,
+  edited: chat.edited_at ? Date.parse(chat.edited_at) : 0, media: chat.media ?? [], isRead: chat.has_read,
 });
 
 export class Directs {
@@ -22,7 +22,7 @@ export class Directs {
       store.changed();
     });
     told(socket, "chat", ({ chat }) => store.receive(this.#of(chat), fromChat(chat)));
-    told(socket, "edit-chat", ({ chat }) => this.#of(chat).edit({ ...fromChat(chat), edited: true }));
+    told(socket, "edit-chat", ({ chat }) => this.#of(chat).edit(fromChat(chat)));
     told(socket, "delete-chat", ({ id }) => this.#each((direct) => direct.remove(Number(id))));
     told(socket, "read-chat", ({ id, user }) => store.direct(user).read(Number(id)));
     told(socket, "unread-chats-count", ({ user, unreadChatsCount }) => {
@@ -63,8 +63,9 @@ export class Directs {
   }
 
   async #fetch(direct) {
+    const asked = direct.ids;
     const page = await this.#page(direct, {});
-    direct.refresh(page, page.length < PAGE);
+    direct.refresh(page, page.length < PAGE, asked);
     this.store.changed();
   }
 
@@ -88,12 +89,13 @@ export class Directs {
     return fromChat(chat);
   }
 
-  edit(_, id, text) {
-    return ask(this.socket, "edit-chat", { id, message: text });
+  async edit(direct, id, text) {
+    const { chat } = await ask(this.socket, "edit-chat", { id, message: text });
+    direct.edit(fromChat(chat));
   }
 
-  delete(_, id) {
-    return ask(this.socket, "delete-chat", { id });
+  async delete(_, id) {
+    await ask(this.socket, "delete-chat", { id });
   }
 
   types() {

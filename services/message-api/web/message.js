@@ -54,7 +54,7 @@ export function drawMessage({ message, isMine, isFirst }, conversation, me, acti
       isFirst && (isMine ? h("span", { class: "unseen" }, "You") : h("b", { class: "by" }, message.user)),
       drawText(message.text),
       message.media.length > 0 && h("div", { class: "media" }, message.media.map((url) => drawFile(url, "An attached file"))),
-      h("footer", {}, message.edited && h("span", {}, "edited"), when(message.at), isMine && drawTicks(conversation, message))),
+      h("footer", {}, message.edited > 0 && h("span", {}, "edited"), when(message.at), isMine && drawTicks(conversation, message))),
     isMine && drawActions(message, actions));
 }
 

@@ -10,12 +10,12 @@ const FOLLOWED = 150;
 
 const fromEvent = (row) => ({
   id: Number(row._id), order: row.seq, user: row.user, text: row.text, at: Date.parse(row.timestamp),
-  edited: Boolean(row.edited), media: [], isRead: false,
+  edited: row.edited ? Date.parse(row.edited) : 0, media: [], isRead: false,
 });
 
 const fromRow = (row) => ({
   id: Number(row.id), order: row.seq, user: row.user, text: row.text, at: Date.parse(row.timestamp),
-  edited: Boolean(row.edited), media: row.media ?? [], isRead: false,
+  edited: row.edited ? Date.parse(row.edited) : 0, media: row.media ?? [], isRead: false,
 });
 
 export class Rooms {
@@ -30,7 +30,7 @@ export class Rooms {
       for (const row of rows) this.#heard(row);
     });
     told("chat message", (row) => this.#heard(row));
-    told("message edited", (row) => store.at(`room/${row.room}`)?.edit({ ...fromEvent(row), edited: true }));
+    told("message edited", (row) => store.at(`room/${row.room}`)?.edit(fromEvent(row)));
     told("message deleted", ({ _id, room }) => store.at(`room/${room}`)?.remove(Number(_id)));
     told("room created", ({ _id, name }) => this.#join(store.room(_id, name)).catch(() => {}));
     told("user left room", ({ roomId, user }) => store.at(`room/${roomId}`)?.typing.delete(user));
@@ -72,8 +72,9 @@ export class Rooms {
   /** Fetches the newest messages, if they are not here. */
   async open(room) {
     if (!room.isLoaded) {
+      const asked = room.ids;
       const page = await this.#page(room);
-      room.refresh(page, page.length < PAGE);
+      room.refresh(page, page.length < PAGE, asked);
       this.store.changed();
     }
     if (!room.isJoined && this.socket.connected) await this.#join(room);
@@ -99,12 +100,13 @@ export class Rooms {
     return fromEvent(message);
   }
 
-  edit(room, id, text) {
-    return rest("PATCH", `/api/conversations/${room.id}/${id}`, { text });
+  /** The new shape comes as `message edited`, like everybody else's. */
+  async edit(room, id, text) {
+    await rest("PATCH", `/api/conversations/${room.id}/${id}`, { text });
   }
 
-  delete(room, id) {
-    return rest("DELETE", `/api/conversations/${room.id}/${id}`);
+  async delete(room, id) {
+    await rest("DELETE", `/api/conversations/${room.id}/${id}`);
   }
 
   types(room) {

@@ -91,6 +91,7 @@ export class Store extends EventTarget {
   receive(conversation, message) {
     const isNew = message.id > (conversation.last?.id ?? 0);
     conversation.receive(message, this.me);
+    if (conversation !== this.active) conversation.trim();
     const isOthers = message.user !== this.me;
     if (isNew && isOthers) {
       // What 003 counts it tells itself.
