@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup web build run test test-rust test-clients test-chart lint lint-rust lint-proto proto-check lint-deps fmt \
+.PHONY: help setup web build run test test-rust test-clients test-browser test-chart lint lint-rust lint-proto proto-check lint-deps fmt \
 	guard guard-accept proto-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
@@ -10,6 +10,8 @@ BUF := .local/buf-1.75.0
 BASELINE := proto/baseline.binpb
 CLIENT_TESTS := $(shell find tests/clients -name node_modules -prune -o -name '*.test.*js' -print \
 	2>/dev/null | sort)
+
+BROWSER_TESTS := $(sort $(wildcard tests/browser/*.test.mjs))
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +29,7 @@ build: web ## Compile the programs
 run: setup build ## Run everything on this machine: http://localhost:3000
 	@$(LOCAL) run
 
-test: test-rust test-clients test-chart ## Run all tests, on private servers
+test: test-rust test-clients test-browser test-chart ## Run all tests, on private servers
 
 # All targets in one go, so that the programs and their tests share every compiled dependency.
 test-rust: setup
@@ -41,6 +43,12 @@ ifeq ($(CLIENT_TESTS),)
 else
 	$(LOCAL) stack -- node --test $(CLIENT_TESTS)
 endif
+
+# Chromium is Debian's, and installed only for this.
+test-browser: web ## Use the pages in a browser
+	@deploy/local/setup.sh browser
+	cargo build --workspace --all-targets
+	$(LOCAL) stack -- node --test $(BROWSER_TESTS)
 
 # Helm's own engine, the schemas of Kubernetes and hadolint come as Python packages.
 test-chart: web ## Check the chart, the image, compose and the runbook
