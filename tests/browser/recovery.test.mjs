@@ -3,14 +3,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { openDoor } from "./lib/door.mjs";
-import { fresh, person, stranger } from "./lib/people.mjs";
-import { API, FRONT, GATEWAYS, killGateway } from "./lib/stack.mjs";
+import { FRONT } from "../clients/lib/stack.mjs";
+import { visitor } from "./lib/chromium.mjs";
+import { openDoors } from "./lib/door.mjs";
+import { OF_OUTAGES, fresh, person } from "./lib/people.mjs";
+import { killGateway } from "./lib/stack.mjs";
 
 const lines = (name, count) => Array.from({ length: count }, (_, n) => `${name} ${n + 1}`);
 
 test("a gateway is killed while they talk: both pages recover, each message is there once", async (t) => {
-  const [alice, bob] = [await person(t, "alice", FRONT, { outages: true }), await person(t, "bob", FRONT, { outages: true })];
+  const [alice, bob] = [await person(t, "alice", FRONT, { excused: OF_OUTAGES }), await person(t, "bob", FRONT, { excused: OF_OUTAGES })];
   for (const one of [alice, bob]) await one.arrives();
   const title = fresh("Storm");
   await alice.makesRoom(title);
@@ -19,8 +21,8 @@ test("a gateway is killed while they talk: both pages recover, each message is t
   for (const [n, text] of hers.entries()) {
     await alice.writes(text);
     await bob.writes(his[n]);
-    if (n === 10) killGateway(0);
-    if (n === 20) killGateway(1);
+    if (n === 10) killGateway(1);
+    if (n === 20) killGateway(2);
   }
   for (const one of [alice, bob]) {
     await one.isConnected();
@@ -34,8 +36,8 @@ test("a gateway is killed while they talk: both pages recover, each message is t
 });
 
 test("cut off: it says so, keeps what is written, catches up with all that happened", async (t) => {
-  const doors = await Promise.all(GATEWAYS.map((gateway) => openDoor(t, gateway, API)));
-  const [alice, bob] = [await person(t, "alice", doors[0].url, { outages: true }), await person(t, "bob", doors[1].url)];
+  const doors = await openDoors(t);
+  const [alice, bob] = [await person(t, "alice", doors[0].url, { excused: OF_OUTAGES }), await person(t, "bob", doors[1].url)];
   for (const one of [alice, bob]) await one.arrives();
   const title = fresh("Cut");
   await alice.makesRoom(title);
@@ -64,8 +66,8 @@ test("cut off: it says so, keeps what is written, catches up with all that happe
 });
 
 test("a direct is caught up with, its deletions and ticks as well", async (t) => {
-  const doors = await Promise.all(GATEWAYS.map((gateway) => openDoor(t, gateway, API)));
-  const [alice, bob] = [await person(t, "alice", doors[0].url, { outages: true }), await person(t, "bob", doors[1].url)];
+  const doors = await openDoors(t);
+  const [alice, bob] = [await person(t, "alice", doors[0].url, { excused: OF_OUTAGES }), await person(t, "bob", doors[1].url)];
   for (const one of [alice, bob]) await one.arrives();
   await alice.opens(bob.name);
   await alice.writes("first");
@@ -88,35 +90,33 @@ test("a direct is caught up with, its deletions and ticks as well", async (t) =>
 });
 
 test("a reload loses nothing of what was not yet sent", async (t) => {
-  const door = await openDoor(t, GATEWAYS[0], API);
-  const alice = await person(t, "alice", door.url, { outages: true });
+  const [door] = await openDoors(t);
+  const alice = await person(t, "alice", door.url, { excused: OF_OUTAGES });
   await alice.arrives();
   const title = fresh("Reload");
   await alice.makesRoom(title);
-  await alice.page.route("**/socket.io/**", (route) => route.abort());
-  await alice.page.routeWebSocket(/socket\.io/, (socket) => socket.close());
-  alice.page.on("dialog", (dialog) => dialog.accept());
-  await alice.page.reload();
-  await alice.page.locator("html[data-ready]").waitFor({ state: "attached" });
+  // Pages and REST are there, sockets are not.
+  door.shutSockets();
+  await alice.sees('#connection[data-state="reconnecting"]');
   await alice.writes("kept over a reload");
   await alice.sees(".pending >> text=kept over a reload");
-  await alice.page.unrouteAll();
-  await alice.page.context().newPage(); // So that the routes of the old page don't count.
+  alice.page.on("dialog", (dialog) => dialog.accept());
   await alice.page.reload();
-  const page = await alice.page.context().newPage();
-  await page.close();
-  await alice.sees("#timeline >> text=kept over a reload");
+  await alice.sees(".pending >> text=kept over a reload");
+  door.open();
+  await alice.hears("kept over a reload");
+  assert.deepEqual(await alice.texts(), ["kept over a reload"]);
 });
 
 test("who logs out elsewhere is sent to log in", async (t) => {
-  const alice = await person(t, "alice", FRONT, { outages: true });
+  const alice = await person(t, "alice", FRONT, { excused: OF_OUTAGES });
   await alice.arrives();
   const other = await alice.page.context().newPage();
   await other.goto(FRONT);
   await other.getByRole("button", { name: "Log out" }).click();
   await other.waitForURL("**/login");
   await alice.page.waitForURL("**/login");
-  const nobody = await stranger(t);
+  const nobody = await (await visitor(t)).newPage();
   await nobody.goto(`${FRONT}/io`);
   await nobody.waitForURL("**/login");
 });

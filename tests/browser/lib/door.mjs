@@ -3,17 +3,21 @@
 import http from "node:http";
 import net from "node:net";
 
+import { API, GATEWAY_1, GATEWAY_2 } from "../../clients/lib/stack.mjs";
+
 const toSockets = /^\/(socket\.io\/(?!socket\.io\.js)|ws[/?]|ws$)/;
 
-/** Opens a door to `gateway` and `api` (URLs). It is closed when the test ends. */
-export async function openDoor(t, gateway, api) {
-  const sockets = new Set();
-  let isShut = false;
+/** A door to each of the two gateways. They are closed when the test ends. */
+export const openDoors = (t) => Promise.all([GATEWAY_1, GATEWAY_2].map((gateway) => openDoor(t, gateway)));
 
-  const behind = (path) => new URL(toSockets.test(path) ? gateway : api);
+async function openDoor(t, gateway) {
+  const connections = new Set();
+  let [isShut, hasSockets] = [false, true];
+
+  const behind = (path) => new URL(toSockets.test(path) ? gateway : API);
 
   const server = http.createServer((request, response) => {
-    if (isShut) return request.socket.destroy();
+    if (isShut || (!hasSockets && toSockets.test(request.url))) return request.socket.destroy();
     const { hostname, port } = behind(request.url);
     const { method, url: path, headers } = request;
     const forwarded = http.request({ hostname, port, method, path, headers }, (answer) => {
@@ -25,7 +29,7 @@ export async function openDoor(t, gateway, api) {
   });
 
   server.on("upgrade", (request, socket, head) => {
-    if (isShut) return socket.destroy();
+    if (isShut || !hasSockets) return socket.destroy();
     const { hostname, port } = behind(request.url);
     const other = net.connect(port, hostname, () => {
       const lines = [`${request.method} ${request.url} HTTP/1.1`];
@@ -40,8 +44,8 @@ export async function openDoor(t, gateway, api) {
     }
   });
   server.on("connection", (socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
+    connections.add(socket);
+    socket.on("close", () => connections.delete(socket));
   });
 
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -50,10 +54,15 @@ export async function openDoor(t, gateway, api) {
     /** Cuts everything, and lets nobody in until it is opened. */
     shut() {
       isShut = true;
-      for (const socket of sockets) socket.destroy();
+      for (const socket of connections) socket.destroy();
+    },
+    /** The same for sockets only: pages and REST are served. */
+    shutSockets() {
+      hasSockets = false;
+      for (const socket of connections) socket.destroy();
     },
     open() {
-      isShut = false;
+      [isShut, hasSockets] = [false, true];
     },
   };
   t.after(() => {

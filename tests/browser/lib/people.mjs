@@ -2,45 +2,25 @@
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
-import { after } from "node:test";
 
-import { chromium } from "playwright-core";
+import { visitor } from "./chromium.mjs";
 
-/** Longest that anything on a page may take, in ms. The machine is small. */
-export const PATIENCE = 20_000;
-
+/** Where screenshots are kept. */
 const SHOTS = new URL("../../../.local/screenshots/", import.meta.url).pathname;
 
 const PASSWORD = "open sesame";
-
-// Chromium as root has no sandbox; without the rest it would look for servers elsewhere.
-const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--no-proxy-server"];
-
-let browser;
-const launched = async () => (browser ??= await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS }));
-after(() => browser?.close());
 
 let count = 0;
 
 /** A name that nobody else has. */
 export const fresh = (name) => `${name}-${process.pid.toString(36)}${Date.now().toString(36).slice(-5)}${(count += 1)}`;
 
-/** What a page may say of an outage that the test made itself. */
-const OF_OUTAGES = /Failed to load resource|WebSocket connection to|ERR_(CONNECTION|EMPTY)/;
+/** What a page may complain of while the test has cut it off. */
+export const OF_OUTAGES = /Failed to load resource|WebSocket connection to|ERR_(CONNECTION|EMPTY)/;
 
 export class Person {
-  constructor(page, name, base, { outages }) {
-    Object.assign(this, { page, name, base, problems: [] });
-    page.on("pageerror", (error) => this.problems.push(error.stack));
-    page.on("console", (line) => {
-      const isOfOutage = outages && OF_OUTAGES.test(line.text());
-      if (["error", "warning"].includes(line.type()) && !isOfOutage) this.problems.push(line.text());
-    });
-    page.on("request", (request) => {
-      const { origin, protocol } = new URL(request.url());
-      if (protocol.startsWith("http") && origin !== new URL(base).origin) this.problems.push(`asked ${request.url()}`);
-    });
+  constructor(page, name, base) {
+    Object.assign(this, { page, name, base });
   }
 
   /** Opens the chat, as somebody who is logged in. */
@@ -113,25 +93,15 @@ export class Person {
 }
 
 /**
- * Somebody who is registered and logged in, with a browser of their own at `base`. At the end of the test the
- * page must have had nothing to complain of, nor have asked any other host.
+ * Somebody who is registered and logged in, with a browser of their own at `base`. `excused` (a regular
+ * expression) is what the page may complain of; the rest are options of a Playwright context.
  */
-export async function person(t, name, base, { outages = false, ...context } = {}) {
-  const own = await (await launched()).newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...context });
-  own.setDefaultTimeout(PATIENCE);
-  t.after(() => own.close());
+export async function person(t, name, base, { excused, ...options } = {}) {
+  const context = await visitor(t, {
+    viewport: { width: 1280, height: 800 }, locale: "en-GB", excused: (complaint) => excused?.test(complaint) ?? false, ...options,
+  });
   const username = fresh(name);
-  const response = await own.request.post(`${base}/register`, { data: { username, password: PASSWORD } });
+  const response = await context.request.post(`${base}/register`, { data: { username, password: PASSWORD } });
   assert.equal(response.status(), 200, await response.text());
-  const somebody = new Person(await own.newPage(), username, base, { outages });
-  t.after(() => assert.deepEqual(somebody.problems, [], `${username}'s page complained`));
-  return somebody;
-}
-
-/** A browser without anybody logged in. */
-export async function stranger(t, context = {}) {
-  const own = await (await launched()).newContext({ locale: "en-GB", ...context });
-  own.setDefaultTimeout(PATIENCE);
-  t.after(() => own.close());
-  return own.newPage();
+  return new Person(await context.newPage(), username, base);
 }

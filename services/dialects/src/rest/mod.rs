@@ -11,6 +11,7 @@ pub mod credentials;
 pub(crate) mod drain;
 pub(crate) mod idempotency;
 pub(crate) mod mount;
+pub mod pages;
 pub(crate) mod query;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
+use self::pages::Pages;
 use crate::{chatto, conversations, messenger, one_to_one, tinychat};
 
 /// The largest body that is read. Far more than any valid one: who sends too long a text is told
@@ -43,6 +45,8 @@ pub struct RestState {
     pub chat: Arc<dyn Chat>,
     /// Keep files.
     pub media: Arc<dyn Media>,
+    /// What browsers are shown.
+    pub pages: Arc<dyn Pages>,
     /// The enabled protocols, of [`crate::PROTOCOLS`].
     pub protocols: Arc<[String]>,
     /// How long texts may be.

@@ -3,9 +3,10 @@
 
 use async_trait::async_trait;
 use axum::{
-    Router,
+    Json, Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
+    response::IntoResponse as _,
 };
 use bytes::Bytes;
 use chat_core::{
@@ -122,10 +123,24 @@ impl Media for Down {
     }
 }
 
+impl Pages for Down {
+    fn chat(&self) -> Response {
+        Json("chat").into_response()
+    }
+    fn form(&self, form: pages::Form, name: &str, refused: Option<&ChatError>) -> Response {
+        let code = refused.map(|error| error.code().as_str());
+        Json(json!([format!("{form:?}"), name, code])).into_response()
+    }
+    fn failed(&self, error: &ChatError) -> Response {
+        Json(error.code().as_str()).into_response()
+    }
+}
+
 fn app() -> OpenApiRouter {
     let state = RestState {
         chat: Arc::new(Down),
         media: Arc::new(Down),
+        pages: Arc::new(Down),
         protocols: crate::PROTOCOLS.iter().map(ToString::to_string).collect(),
         limits: Limits::default(),
         secure_cookies: true,
@@ -151,7 +166,11 @@ async fn ask(method: &str, path: &str, cookie: bool, body: &str) -> Answer {
     let response = Router::from(app()).oneshot(request).await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = to_bytes(response.into_body(), BODY_MAX).await.expect("a body");
-    Answer { status, headers, body: serde_json::from_slice(&bytes).expect("JSON") }
+    let body = match bytes.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&bytes).expect("JSON"),
+    };
+    Answer { status, headers, body }
 }
 
 #[tokio::test]
@@ -184,6 +203,28 @@ async fn with_storage_down_every_dialect_says_unavailable_in_its_own_words() {
 }
 
 #[tokio::test]
+async fn browsers_are_answered_by_pages() {
+    for path in ["/", "/io"] {
+        let stranger = ask("GET", path, false, "").await;
+        assert_eq!(
+            (stranger.status, &stranger.headers["location"]),
+            (StatusCode::SEE_OTHER, &"/login".parse().expect("a header"))
+        );
+        assert_eq!(ask("GET", path, true, "").await.body, json!("unavailable"));
+    }
+    assert_eq!(ask("GET", "/login", false, "").await.body, json!(["LogIn", "", null]));
+    assert_eq!(ask("GET", "/register", false, "").await.body, json!(["Register", "", null]));
+    let form =
+        Request::post("/register").header("content-type", "application/x-www-form-urlencoded");
+    let typed = "username=alice+b&password=long+enough";
+    let response =
+        Router::from(app()).oneshot(form.body(Body::from(typed)).expect("a request")).await;
+    let body = to_bytes(response.expect("an answer").into_body(), BODY_MAX).await.expect("a body");
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(body, json!(["Register", "alice b", "invalid_username"]));
+}
+
+#[tokio::test]
 async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
     for (method, path, allowed) in [
         ("DELETE", "/api/conversations", "GET,HEAD,POST"),
@@ -195,6 +236,7 @@ async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
         ("GET", "/auth/register/", "POST"),
         ("POST", "/api/rooms", "GET,HEAD"),
         ("PUT", "/login", "GET,HEAD,POST"),
+        ("POST", "/", "GET,HEAD"),
     ] {
         let answer = ask(method, path, false, "").await;
         assert_eq!(answer.status, 405, "{method} {path}");
