@@ -29,7 +29,7 @@ const talk = async (alice, bob) => {
   await alice.hears("I like that");
   await alice.writes("```\nmake run\n```");
   await bob.hears("make run");
-  await bob.types("W");
+  await bob.types("Where is the");
   await alice.sees("#typing >> text=is typing");
   return title;
 };

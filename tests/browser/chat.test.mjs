@@ -29,7 +29,7 @@ test("a room: they talk, see each other type, edit and delete", async (t) => {
   await bob.page.keyboard.press("Enter");
   await alice.hears("An oak");
   await alice.seesNo(`#typing >> text=${bob.name}`);
-  await bob.types("x");
+  await bob.types("another one");
   await alice.sees(`#typing >> text=${bob.name} is typing`);
   await alice.seesNo(`#typing >> text=${bob.name}`);
   await bob.page.getByRole("textbox", { name: "Message" }).fill("");
@@ -58,7 +58,7 @@ test("a direct: badge and preview, ticks, typing, and an image with its progress
   await bob.opens(alice.name);
   await alice.sees(".ticks[aria-label=Read]");
   await bob.seesNo("#directs .badge");
-  await bob.types("hm");
+  await bob.types("hm, let me see");
   await alice.sees(`#typing >> text=${bob.name} is typing`);
   await bob.page.getByRole("textbox", { name: "Message" }).fill("");
   await alice.seesNo(`#typing >> text=${bob.name}`);
@@ -108,6 +108,7 @@ test("history loads on scrolling up, and nothing jumps", async (t) => {
     const response = await alice.page.request.post(`${alice.base}/api/conversations/${id}`, { data: { text: `line ${n} of many` } });
     assert.equal(response.status(), 200);
   }
+  await bob.page.reload();
   await bob.opens(title);
   await bob.hears("line 180 of many");
   const scroller = bob.page.locator("#scroller");

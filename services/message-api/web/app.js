@@ -5,39 +5,47 @@ import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Dialogs } from "./dialogs.js";
 import { Directs } from "./directs.js";
+import { byId } from "./dom.js";
 import { Head } from "./head.js";
 import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
 import { Rooms } from "./rooms.js";
-import { newId, rest } from "./server.js";
+import { isLeft, newId, rest } from "./server.js";
 import { Sidebar } from "./sidebar.js";
-import { Store } from "./store.js";
+import { tab } from "./storage.js";
+import { SomebodyElse, Store } from "./store.js";
 import { Theme } from "./theme.js";
 import { Timeline } from "./timeline.js";
 import { TypingLine } from "./typing.js";
 
+const page = document.documentElement;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 const store = new Store();
 const connection = new Connection();
-const rooms = new Rooms(connection.shared, store);
-const directs = new Directs(connection.messenger, connection.shared, store);
+const { shared, messenger } = connection;
+const rooms = new Rooms(shared, store);
+const directs = new Directs(messenger, shared, store);
 /** Who serves a conversation. */
 const leg = (conversation) => (conversation.isRoom ? rooms : directs);
 
 new Theme();
 const head = new Head(store, connection);
-await connection.during(() => begin());
+await connection.during(() => again(look, () => true));
 
 const outbox = new Outbox({
   send: (conversation, item) => leg(conversation).send(conversation, item),
   canSend: (conversation) => leg(conversation).canSend(conversation),
-  storage: sessionStorage,
+  storage: tab,
   name: store.me,
   changed: () => store.changed(),
   newId,
 });
-outbox.restore((key) => byKey(key));
+outbox.restore((key) => store.at(key) ?? (key.startsWith("direct/") ? store.direct(key.slice(7)) : store.room(key.slice(5))));
+rooms.onJoined = (room) => outbox.flush(room);
+store.addEventListener("drop", ({ detail }) => outbox.drop(detail));
 addEventListener("beforeunload", (event) => {
-  if (!outbox.isEmpty) event.preventDefault();
+  if (!outbox.isEmpty && !isLeft()) event.preventDefault();
 });
 
 const dialogs = new Dialogs(store, rooms, directs, show);
@@ -60,74 +68,88 @@ for (const view of [timeline, sidebar, head, notices, composer, new TypingLine(s
 connection.addEventListener("change", () => head.draw());
 
 // Each time a socket is there, what it missed is fetched, and then what waits is sent.
-const { shared, messenger } = connection;
 shared.on("connect", () => catchUp(shared, async () => {
-  store.apply(await rest("GET", "/api/inbox"));
+  await look();
   await rooms.catchUp();
   if (store.active && !store.active.isRoom) await directs.open(store.active);
 }));
-messenger.on("connect", () => catchUp(messenger, () => directs.catchUp()));
+messenger.on("connect", () => catchUp(messenger, async () => {
+  await look();
+  await directs.catchUp();
+}));
 
-/** What there is to show: nothing can be done without it. */
-async function begin() {
-  for (let pause = 500; ; pause = Math.min(pause * 2, 5_000)) {
+/** What the server says of all conversations. Where somebody else has logged in meanwhile, the page begins anew. */
+async function look() {
+  try {
+    store.apply(await rest("GET", "/api/inbox"));
+  } catch (error) {
+    if (error instanceof SomebodyElse) location.reload();
+    throw error;
+  }
+}
+
+/** Does it until it succeeds, as long as that is of use. */
+async function again(work, isOfUse) {
+  for (let wait = 500; isOfUse(); wait = Math.min(wait * 2, 8_000)) {
     try {
-      return store.apply(await rest("GET", "/api/inbox"));
+      return await work();
     } catch (refusal) {
       head.complain(refusal.message);
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      await pause(wait * (0.75 + Math.random() / 2));
     }
   }
 }
 
-/** Does the work, again and again as long as the socket lives and it fails. */
 async function catchUp(socket, work) {
-  await connection.during(async () => {
-    for (let pause = 1_000; socket.connected; pause = Math.min(pause * 2, 10_000)) {
-      try {
-        return await work();
-      } catch (refusal) {
-        console.info("catching up again:", refusal.message);
-        await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
-      }
-    }
-  });
-  outbox.flushAll();
+  await connection.during(() => again(work, () => socket.connected));
+  if (socket.connected) outbox.flushAll();
   store.changed();
 }
 
-/** What is looked at was seen. */
-let seeing;
+/** What is looked at was seen: told soon, once, and again if it could not be. */
+let seeing = null;
 function see() {
-  clearTimeout(seeing);
-  seeing = setTimeout(() => {
+  seeing ??= pause(300).then(async () => {
     const { active } = store;
-    if (active && active.unread > 0 && store.isLooking(active) && connection.isOnline) {
-      leg(active).see(active).then(() => store.changed(), () => {});
+    if (!active || !connection.isOnline || !store.isLooking(active) || !leg(active).hasUnseen(active)) return;
+    try {
+      await leg(active).see(active);
+      store.changed();
+    } catch {
+      await pause(3_000);
+      store.changed();
     }
-  }, 300);
+  }).finally(() => {
+    seeing = null;
+  });
 }
 store.addEventListener("change", see);
 for (const event of ["focus", "visibilitychange"]) addEventListener(event, see);
 timeline.onEnd = see;
 
-/** A conversation by its key, `room/<id>` or `direct/<name>`. */
-function byKey(key) {
-  const [kind, id] = [key.slice(0, key.indexOf("/")), key.slice(key.indexOf("/") + 1)];
-  return kind === "direct" ? store.direct(id) : store.room(id);
-}
-
 function show(conversation) {
-  location.hash = `#/${conversation.isRoom ? "room" : "direct"}/${encodeURIComponent(conversation.id)}`;
+  const address = `#/${conversation.isRoom ? "room" : "direct"}/${encodeURIComponent(conversation.id)}`;
+  if (location.hash === address) route();
+  else location.hash = address;
 }
 
-/** Shows what the address says: `#/room/<id>`, `#/direct/<name>`, or the list. */
-async function route() {
+/** The conversation that the address names: `#/room/<id>` or `#/direct/<name>`. */
+function addressed() {
   const [, kind, id] = location.hash.split("/");
-  const wanted = ["room", "direct"].includes(kind) && id ? byKey(`${kind}/${decodeURIComponent(id)}`) : null;
-  document.documentElement.dataset.pane = wanted ? "conversation" : "list";
+  try {
+    if (kind === "room") return store.at(`room/${decodeURIComponent(id)}`);
+    return kind === "direct" && id ? store.direct(decodeURIComponent(id)) : null;
+  } catch {
+    return null; // No address that could have been made here.
+  }
+}
+
+async function route() {
+  const wanted = addressed();
+  page.dataset.pane = wanted ? "conversation" : "list";
   const conversation = wanted ?? store.active ?? store.at("room/lobby");
-  if (conversation && conversation !== store.active) {
+  if (!conversation) return;
+  if (conversation !== store.active) {
     composer.leave();
     store.active?.trim();
     store.active = conversation;
@@ -136,14 +158,21 @@ async function route() {
     composer.enter();
   }
   store.changed();
-  if (conversation && !conversation.isLoaded && (conversation.isRoom || connection.messenger.connected)) {
-    await connection.during(() => leg(conversation).open(conversation)).catch((refusal) => head.complain(refusal.message));
-  } else if (conversation && !conversation.isRoom) {
-    directs.open(conversation).catch(() => {});
-  }
+  const isOfUse = () => store.active === conversation && (conversation.isRoom || messenger.connected);
+  await connection.during(() => again(() => leg(conversation).open(conversation), isOfUse));
 }
 
 addEventListener("hashchange", route);
-await route();
+addEventListener("click", (event) => {
+  // The address may be there already while a phone shows the list.
+  const link = event.target.closest?.("#lists a");
+  if (link && link.hash === location.hash) route();
+});
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  if (store.active) show(store.active);
+  byId("text").focus();
+});
+route();
 connection.start();
-document.documentElement.dataset.ready = "";
+page.dataset.ready = "";

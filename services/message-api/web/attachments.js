@@ -72,8 +72,17 @@ export class Attachments {
       file.request?.abort();
       URL.revokeObjectURL(file.shown);
     }
-    this.files = [];
+    this.enter([]);
+  }
+
+  /** Shows another conversation's, which go on meanwhile. */
+  enter(files) {
+    this.files = files;
     this.#draw();
+  }
+
+  get hasFailed() {
+    return this.files.some(({ isFailed }) => isFailed);
   }
 
   add(files) {
@@ -105,19 +114,20 @@ export class Attachments {
   }
 
   #ended(entry, request) {
-    if (!this.files.includes(entry)) return;
+    if (entry.isRemoved) return;
     if (request.status === 401) return logInAgain();
     try {
       [entry.url] = JSON.parse(request.responseText).files;
     } catch {
       entry.isFailed = true;
-      this.complain(`${entry.name} was not uploaded: ${REASONS[request.status] ?? "the server did not take it"}.`);
+      if (this.files.includes(entry)) this.complain(`${entry.name} was not uploaded: ${REASONS[request.status] ?? "the server did not take it"}.`);
     }
     this.#draw();
   }
 
   #remove(entry) {
-    this.files = this.files.filter((other) => other !== entry);
+    entry.isRemoved = true;
+    this.files.splice(this.files.indexOf(entry), 1);
     entry.request?.abort();
     URL.revokeObjectURL(entry.shown);
     this.complain("");

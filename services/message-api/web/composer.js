@@ -3,14 +3,13 @@
 import { Attachments } from "./attachments.js";
 import { byId, icon } from "./dom.js";
 import { EmojiPanel } from "./emoji.js";
+import { tab } from "./storage.js";
 
 /** How often the others are told that somebody types, in ms: what they show of it lasts a little longer. */
 const TELL = 2_500;
 
-const draftOf = (conversation) => `draft:${conversation.key}`;
-
 /** Without what Markdown would take for the end of a name. */
-const plain = (name) => name.replace(/[[\]()\\!]/g, " ").trim() || "image";
+const plain = (name) => name.replace(/[[\]()\\!`<>*_~]/g, " ").trim() || "image";
 
 export class Composer {
   constructor(store, outbox, leg, timeline) {
@@ -18,6 +17,8 @@ export class Composer {
     this.text = byId("text");
     this.problem = byId("problem");
     this.edited = null;
+    /** Images that were begun in other conversations. */
+    this.begun = new Map();
     this.attachments = new Attachments((sentence) => this.complain(sentence), () => this.draw());
     new EmojiPanel((emoji) => this.#insert(emoji));
     byId("attach").append(icon("attach"));
@@ -35,20 +36,26 @@ export class Composer {
     this.problem.textContent = sentence;
   }
 
+  #draftOf(conversation) {
+    return `draft:${this.store.me}:${conversation.key}`;
+  }
+
   /** Leaves the conversation that is shown: what was begun stays with it. */
   leave() {
     const { active } = this.store;
     if (!active) return;
     this.#stopEditing();
     const draft = this.text.value;
-    if (draft.trim()) sessionStorage.setItem(draftOf(active), draft);
-    else sessionStorage.removeItem(draftOf(active));
+    if (draft.trim()) tab.setItem(this.#draftOf(active), draft);
+    else tab.removeItem(this.#draftOf(active));
+    this.begun.set(active.key, this.attachments.files);
     this.#typesNoMore(active);
   }
 
   enter() {
-    this.text.value = sessionStorage.getItem(draftOf(this.store.active)) ?? "";
-    this.attachments.clear();
+    const { active } = this.store;
+    this.text.value = tab.getItem(this.#draftOf(active)) ?? "";
+    this.attachments.enter(this.begun.get(active.key) ?? []);
     this.complain("");
     this.#fit();
     this.draw();
@@ -126,12 +133,14 @@ export class Composer {
   async #submit() {
     const { active } = this.store;
     const text = this.text.value.trimEnd();
+    if (!this.edited && this.attachments.isBusy) return this.complain("An image is still on its way.");
+    if (!this.edited && this.attachments.hasFailed) return this.complain("An image was not uploaded: try it again or remove it.");
     if (!active || byId("send").disabled) return;
     if (this.edited) return this.#change(active, text);
     const files = this.attachments.take();
     const [words, media] = active.isRoom ? [this.#withImages(text, files), []] : [text || this.#names(files), files.map(({ url }) => url)];
     this.text.value = "";
-    sessionStorage.removeItem(draftOf(active));
+    tab.removeItem(this.#draftOf(active));
     this.#fit();
     this.#typesNoMore(active);
     active.newFrom = null;
@@ -169,7 +178,7 @@ export class Composer {
     const length = [...(active?.isRoom ? this.#withImages(text, files) : text)].length;
     const isTooLong = length > textMax;
     if (isTooLong) this.complain(`This is too long: ${length} characters, ${textMax} are allowed.`);
-    byId("send").disabled = !active || isTooLong || this.attachments.isBusy || (text.trim() === "" && files.length === 0);
+    byId("send").disabled = !active || isTooLong || (text.trim() === "" && files.length === 0 && !this.attachments.isBusy);
     this.text.placeholder = active ? `Message ${active.isRoom ? `# ${active.title}` : active.title}` : "Message";
   }
 }

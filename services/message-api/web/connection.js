@@ -26,7 +26,7 @@ export class Connection extends EventTarget {
     this.catchingUp = 0;
     for (const socket of this.#sockets) {
       socket.on("connect", () => this.#look());
-      socket.on("connect_error", () => this.#look());
+      socket.on("connect_error", () => this.#refused(socket));
       socket.on("disconnect", (reason) => this.#ended(socket, reason));
       socket.io.on("reconnect_attempt", () => this.#look());
     }
@@ -80,6 +80,14 @@ export class Connection extends EventTarget {
     setTimeout(() => socket.connect(), 300 + Math.random() * 700);
   }
 
+  /** A connection that could not be made is tried again by the library, one that was refused is not. */
+  async #refused(socket) {
+    this.#look();
+    if (socket.active) return;
+    await this.#checkSession();
+    setTimeout(() => socket.connect(), 2_000 + Math.random() * 3_000);
+  }
+
   async #checkSession() {
     const response = await fetch("/api/verify").catch(() => null);
     if (response?.status === 401) logInAgain();
@@ -89,7 +97,7 @@ export class Connection extends EventTarget {
   #hurry() {
     for (const socket of this.#sockets) {
       if (socket.connected) socket.io.engine.close();
-      else socket.connect();
+      else socket.disconnect().connect();
     }
   }
 

@@ -31,6 +31,11 @@ export class Conversation {
     this.newFrom = null;
     /** Written here and not known to be stored: { clientId, text, media, at, state, error }. */
     this.pending = [];
+    /** Edits of messages that are not here yet: a page that is on its way may be older. */
+    this.late = new Map();
+    /** The newest message that somebody was told of, and that the server knows as seen: ids. */
+    this.heardUpTo = 0;
+    this.seenUpTo = 0;
     /** Own messages that came back while one that may be the same is on its way. */
     this.held = [];
     this.typing = new Map();
@@ -63,8 +68,10 @@ export class Conversation {
     for (const message of messages) {
       if (this.isRoom) this.seq = Math.max(this.seq, message.order);
       if (this.gone.has(message.id)) continue;
-      if (!this.last || message.id >= this.last.id) this.last = message;
-      this.#put(message);
+      const edited = this.late.get(message.id);
+      const newer = edited && edited.edited > message.edited ? edited : message;
+      if (!this.last || newer.id > this.last.id || (newer.id === this.last.id && newer.edited >= (this.last.edited ?? 0))) this.last = newer;
+      this.#put(newer);
     }
   }
 
@@ -101,14 +108,21 @@ export class Conversation {
   /** A message that has come in. One's own may be one that is on its way: then its answer decides. */
   receive(message, me) {
     this.typing.delete(message.user);
-    const isUnderWay = message.user === me && this.pending.some(({ state }) => state === "sending");
-    if (isUnderWay && !this.find(message.id)) this.held.push(message);
+    const mayBeSame = message.user === me && this.#isTried(message.text) && !this.find(message.id);
+    if (mayBeSame) this.held.push(message);
     else this.merge([message]);
+  }
+
+  /** Was this text sent without an answer so far? */
+  #isTried(text) {
+    return this.pending.some((item) => item.isTried && item.text === text);
   }
 
   /** What was held back is shown: no answer is waited for any more. */
   release() {
-    if (this.held.length > 0 && !this.pending.some(({ state }) => state === "sending")) this.merge(this.held.splice(0));
+    const held = this.held.splice(0);
+    this.merge(held.filter(({ text }) => !this.#isTried(text)));
+    this.held.push(...held.filter(({ id, text }) => this.#isTried(text) && !this.find(id)));
   }
 
   remove(id) {
@@ -116,11 +130,13 @@ export class Conversation {
     this.messages = this.messages.filter((message) => message.id !== id);
     this.held = this.held.filter((message) => message.id !== id);
     if (this.last?.id === id) this.last = this.newest;
+    this.late.delete(id);
   }
 
   edit(message) {
-    if (this.find(message.id)) this.merge([message]);
-    else if (this.last?.id === message.id) this.last = message;
+    if (this.find(message.id)) return this.merge([message]);
+    this.late.set(message.id, message);
+    if (this.last?.id === message.id) this.last = message;
   }
 
   read(id) {
@@ -139,6 +155,7 @@ export class Conversation {
     this.isLoaded = false;
     this.hasOlder = true;
     this.seq = 0;
+    this.late.clear();
   }
 
   /** Keeps memory bounded while the newest are looked at. */

@@ -53,20 +53,28 @@ export class Dialogs {
     const asked = input.value;
     try {
       const people = await this.directs.find(asked);
-      if (input.value !== asked) return;
+      if (input.value !== asked) return people;
       this.direct.querySelector(".found").replaceChildren(...people.map(({ username, isOnline }) =>
         h("li", {}, h("button", { type: "button", class: "person", onclick: () => this.#to(username) },
           avatar(username), h("b", {}, username), h("span", { class: "hint" }, isOnline ? "online" : "")))));
       this.direct.querySelector(".reason").textContent = people.length === 0 ? "Nobody here has such a name." : "";
+      return people;
     } catch (refusal) {
       this.direct.querySelector(".reason").textContent = refusal.message;
+      return [];
     }
   }
 
-  /** Enter takes the first of those found. */
-  #write(event) {
+  /** Enter takes whoever bears exactly that name, else the first of those found. */
+  async #write(event) {
     event.preventDefault();
-    this.direct.querySelector(".found button")?.click();
+    clearTimeout(this.soon);
+    const asked = this.direct.querySelector("input").value;
+    const people = await this.#find();
+    if (!this.direct.open || this.direct.querySelector("input").value !== asked) return;
+    const exact = people.find(({ username }) => username.toLowerCase() === asked.trim().toLowerCase());
+    const chosen = exact ?? people[0];
+    if (chosen) this.#to(chosen.username);
   }
 
   #to(name) {

@@ -1,5 +1,6 @@
 // Direct messages by 003's events on a socket of their own. Who types there, 002 tells on the shared one.
 
+import { KEPT } from "./conversation.js";
 import { ask } from "./server.js";
 
 /** Chats in a page. */
@@ -15,8 +16,6 @@ export class Directs {
     this.socket = socket;
     this.shared = shared;
     this.store = store;
-    /** Ids that the server is being told of as read. */
-    this.reading = new Set();
     const told = (on, event, hear) => on.on(event, (payload) => {
       hear(payload);
       store.changed();
@@ -34,6 +33,10 @@ export class Directs {
     // With an object they are a room's.
     told(shared, "typing", (name) => typeof name === "string" && this.#typist(name)?.types(name));
     told(shared, "doneTyping", (name) => this.#typist(name)?.typing.delete(name));
+  }
+
+  hasUnseen(direct) {
+    return direct.unread > 0;
   }
 
   #of(chat) {
@@ -70,7 +73,9 @@ export class Directs {
   }
 
   async older(direct) {
-    const page = await this.#page(direct, { before: direct.oldest?.id });
+    const { oldest } = direct;
+    const page = await this.#page(direct, { before: oldest?.id });
+    if (direct.oldest !== oldest) return; // Something was let go meanwhile: the page would not touch it.
     direct.prepend(page, page.length < PAGE);
     this.store.changed();
   }
@@ -106,18 +111,18 @@ export class Directs {
     if (this.shared.connected) this.shared.emit("doneTyping", {});
   }
 
-  /** Tells that all that is here was read. The server answers with the new count. */
+  /** Tells that all of it was read, as far back as is unread. The server answers with the new count. */
   async see(direct) {
-    const unread = direct.messages.filter((one) => one.user === direct.id && !one.isRead && !this.reading.has(one.id));
-    for (const { id } of unread) this.reading.add(id);
-    await Promise.allSettled(unread.map(async (message) => {
-      try {
-        await ask(this.socket, "read-chat", { id: message.id });
-        direct.read(message.id);
-      } finally {
-        this.reading.delete(message.id);
-      }
-    }));
+    const unread = () => direct.messages.filter((one) => one.user === direct.id && !one.isRead);
+    while (unread().length < direct.unread && direct.hasOlder && direct.isLoaded && direct.messages.length < KEPT) {
+      await this.older(direct);
+    }
+    const found = unread();
+    if (found.length === 0) direct.unread = 0; // Nothing that could be read is here.
+    for (const { id } of found) {
+      await ask(this.socket, "read-chat", { id });
+      direct.read(id);
+    }
   }
 
   /** People whose names hold what was typed, those who are online first. */
@@ -125,9 +130,9 @@ export class Directs {
     const wanted = part.trim();
     const first = await ask(this.socket, "fetch-users", {});
     const rows = [...first.users];
-    // Beyond the first page only by how a name begins: it is where the server's order continues.
-    if (first.next && wanted.length >= 2) {
-      rows.push(...(await ask(this.socket, "fetch-users", { after: wanted, limit: 50 })).users);
+    // Beyond the first page only by how a name begins: from there the server's order goes on.
+    if (first.next && /^[\w.-]{3,32}$/.test(wanted)) {
+      rows.push(...(await ask(this.socket, "fetch-users", { after: wanted.slice(0, -1), limit: 1_000 })).users);
     }
     const named = new Map(rows.map((user) => [user.username, user]));
     return [...named.values()]

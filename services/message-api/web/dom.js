@@ -58,28 +58,38 @@ export function avatar(name) {
   return h("span", { class: `avatar hue-${hash % HUES}`, "aria-hidden": "true" }, name.slice(0, 1).toUpperCase());
 }
 
+/** What can have the focus in a row. */
+const FOCUSABLE = "a, button, input, [tabindex]";
+
 /**
- * Makes `parent` have the given rows as children, in this order. A row is `{ key, version, make() }`;
- * an element that is there already under this key is kept as long as its version is the same.
+ * Makes `parent` have the given rows as children, in this order. A row is `{ key, version, make() }`; an element
+ * that is there already under this key is kept as long as its version is the same. Whoever had the focus in
+ * a row has it in what takes its place.
  */
 export function reconcile(parent, rows) {
   const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const wanted = new Set(rows.map(({ key }) => key));
+  for (const [key, element] of before) if (!wanted.has(key)) element.remove();
   let at = parent.firstElementChild;
   for (const { key, version, make } of rows) {
     let element = before.get(key);
-    before.delete(key);
     if (!element || element.dataset.version !== version) {
       const made = make();
       made.dataset.key = key;
       made.dataset.version = version;
       if (element) {
         if (at === element) at = made;
-        element.replaceWith(made);
+        replace(element, made);
       }
       element = made;
     }
     if (element === at) at = at.nextElementSibling;
     else parent.insertBefore(element, at);
   }
-  for (const gone of before.values()) gone.remove();
+}
+
+function replace(element, made) {
+  const focused = [...element.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
+  element.replaceWith(made);
+  if (focused >= 0) made.querySelectorAll(FOCUSABLE)[focused]?.focus();
 }

@@ -17,6 +17,9 @@ export class EmojiPanel {
       if (target.tagName === "BUTTON") picked(target.textContent);
     });
     this.panel.addEventListener("keydown", (event) => this.#key(event));
+    byId("composer").addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !this.panel.hidden) this.#show(false);
+    });
     addEventListener("pointerdown", ({ target }) => {
       if (!this.panel.contains(target) && !this.button.contains(target)) this.#show(false);
     });

@@ -41,12 +41,33 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
     node.setAttribute("rel", "noopener noreferrer nofollow");
   } else if (node.nodeName === "IMG") {
     if (!isOurs(node.getAttribute("src"))) node.remove();
+    // A link to ourselves could do something in the reader's name, like logging out.
+    const url = new URL(node.getAttribute("href") ?? "", location.href);
+    if (url.origin === location.origin && !isOurs(url.pathname)) node.removeAttribute("href");
+  } else if (node.nodeName === "PRE") {
+    node.setAttribute("tabindex", "0"); // It may have to be scrolled.
   } else if (HEADING.test(node.nodeName)) {
     node.setAttribute("role", "presentation");
   }
 });
 
-/** The elements that a text becomes. */
+/** Marks within marks within marks: nobody means them, and each level costs. */
+const DEEP = /^(?:[ \t]*(?:>|[-*+]|\d+[.)])){12,}|(?:[*_~[][^\s*_~[\]]?){200,}/m;
+
+const plain = (text) => {
+  const paragraph = document.createElement("p");
+  paragraph.className = "raw";
+  paragraph.textContent = text;
+  return paragraph;
+};
+
+/** The elements that a text becomes; exactly the text where it is none that Markdown is meant for. */
 export function render(text) {
-  return DOMPurify.sanitize(marked.parse(text, { async: false }), ALLOWED);
+  if (DEEP.test(text)) return plain(text);
+  try {
+    return DOMPurify.sanitize(marked.parse(text, { async: false }), ALLOWED);
+  } catch (cause) {
+    console.info("shown as it was typed:", cause.message);
+    return plain(text);
+  }
 }

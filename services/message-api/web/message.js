@@ -17,8 +17,10 @@ function drawFile(url, label) {
   const image = h("img", { src: url, alt: label, loading: "lazy" });
   image.addEventListener("error", () => {
     const video = h("video", { src: url, controls: true, preload: "metadata" });
-    video.addEventListener("error", () => link.replaceChildren(`📎 ${label}`));
-    link.replaceChildren(video);
+    // Its controls are no part of a link.
+    video.addEventListener("error", () => video.replaceWith(link));
+    link.replaceWith(video);
+    link.replaceChildren(`📎 ${label}`);
   });
   link.append(image);
   return link;
@@ -26,7 +28,7 @@ function drawFile(url, label) {
 
 /** The text's elements; an image in it opens in full. */
 function drawText(text) {
-  const body = h("div", { class: "text" }, render(text));
+  const body = h("div", { class: "text", dir: "auto" }, render(text));
   for (const image of body.querySelectorAll("img")) image.replaceWith(drawFile(image.getAttribute("src"), image.alt));
   return body;
 }

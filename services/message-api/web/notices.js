@@ -1,6 +1,7 @@
 // Outside the page: how much is unread in its title, and desktop notifications where they are allowed.
 
 import { byId, icon } from "./dom.js";
+import { device } from "./storage.js";
 import { MANY } from "./store.js";
 import { mentions, preview } from "./words.js";
 
@@ -11,7 +12,7 @@ export class Notices {
     this.store = store;
     this.show = show;
     this.button = byId("notify");
-    this.isWanted = localStorage.getItem(PLACE) === "on";
+    this.isWanted = device.getItem(PLACE) === "on";
     this.button.hidden = !("Notification" in window);
     this.button.addEventListener("click", () => this.#toggle());
     store.addEventListener("message", ({ detail }) => this.#tell(detail));
@@ -24,7 +25,7 @@ export class Notices {
 
   async #toggle() {
     this.isWanted = !this.isOn && (await Notification.requestPermission()) === "granted";
-    localStorage.setItem(PLACE, this.isWanted ? "on" : "off");
+    device.setItem(PLACE, this.isWanted ? "on" : "off");
     this.#drawButton();
   }
 
@@ -40,7 +41,12 @@ export class Notices {
     const isForMe = !conversation.isRoom || mentions(message.text, this.store.me);
     if (!this.isOn || !isForMe || this.store.isLooking(conversation)) return;
     const where = conversation.isRoom ? `${message.user} in ${conversation.title}` : message.user;
-    const notice = new Notification(where, { body: preview(message.text).slice(0, 140), tag: conversation.key });
+    let notice;
+    try {
+      notice = new Notification(where, { body: preview(message.text).slice(0, 140), tag: conversation.key });
+    } catch {
+      return; // A browser that shows them only for a service worker.
+    }
     notice.addEventListener("click", () => {
       window.focus();
       this.show(conversation);

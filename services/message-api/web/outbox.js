@@ -23,7 +23,7 @@ export class Outbox {
   /**
    * `send(conversation, item)` resolves to the stored message or rejects with a `Refusal`;
    * `canSend(conversation)` tells whether there is a connection that it could take;
-   * `storage` is like `sessionStorage`; `changed()` is called when something is to be drawn anew.
+   * `storage` is like `sessionStorage`, and never throws; `changed()` is called when something is to be drawn anew.
    */
   constructor({ send, canSend, storage, name, changed, newId }) {
     Object.assign(this, { send, canSend, storage, changed, newId });
@@ -45,6 +45,12 @@ export class Outbox {
       conversation.pending.push({ ...item, state: item.state === "failed" ? "failed" : "waiting", tries: 0 });
       this.conversations.add(conversation);
     }
+  }
+
+  /** Its conversation is nowhere any more. */
+  drop(conversation) {
+    this.conversations.delete(conversation);
+    this.#note();
   }
 
   get isEmpty() {
@@ -78,6 +84,7 @@ export class Outbox {
   /** Sends one. Should the next follow at once? */
   async #try(conversation, item) {
     item.state = "sending";
+    item.isTried = true;
     item.tries += 1;
     this.#note();
     try {
@@ -112,18 +119,15 @@ export class Outbox {
 
   discard(conversation, clientId) {
     conversation.pending = conversation.pending.filter((one) => one.clientId !== clientId || one.state === "sending");
+    conversation.release();
     this.#note();
   }
 
   #note() {
     const kept = [...this.conversations].flatMap(({ key, pending }) =>
-      pending.map(({ clientId, text, media, at, state, error }) => ({ key, clientId, text, media, at, state, error })));
-    try {
-      if (kept.length === 0) this.storage.removeItem(this.place);
-      else this.storage.setItem(this.place, JSON.stringify(kept));
-    } catch {
-      // A full or forbidden storage: then it lasts as long as the page.
-    }
+      pending.map(({ clientId, text, media, at, state, isTried, error }) => ({ key, clientId, text, media, at, state, isTried, error })));
+    if (kept.length === 0) this.storage.removeItem(this.place);
+    else this.storage.setItem(this.place, JSON.stringify(kept));
     this.changed();
   }
 }

@@ -22,6 +22,11 @@ export class Rooms {
   constructor(socket, store) {
     this.socket = socket;
     this.store = store;
+    /** Called when a room can be posted in. */
+    this.onJoined = () => {};
+    socket.on("disconnect", () => {
+      for (const room of store.rooms) room.isJoined = false;
+    });
     const told = (event, hear) => socket.on(event, (payload) => {
       hear(payload);
       store.changed();
@@ -31,8 +36,11 @@ export class Rooms {
     });
     told("chat message", (row) => this.#heard(row));
     told("message edited", (row) => store.at(`room/${row.room}`)?.edit(fromEvent(row)));
-    told("message deleted", ({ _id, room }) => store.at(`room/${room}`)?.remove(Number(_id)));
-    told("room created", ({ _id, name }) => this.#join(store.room(_id, name)).catch(() => {}));
+    told("message deleted", ({ _id, room }) => this.#deleted(store.at(`room/${room}`), Number(_id)));
+    told("room created", ({ _id, name }) => {
+      const room = store.room(_id, name);
+      if (this.#joined().length < FOLLOWED) this.#join(room).catch(() => {});
+    });
     told("user left room", ({ roomId, user }) => store.at(`room/${roomId}`)?.typing.delete(user));
     told("typing", (payload) => {
       if (payload?.roomId && payload.user !== store.me) store.at(`room/${payload.roomId}`)?.types(payload.user);
@@ -44,11 +52,27 @@ export class Rooms {
     if (room) this.store.receive(room, fromEvent(row));
   }
 
-  /** Joins all rooms again and hears what was missed in each. */
+  async #deleted(room, id) {
+    if (!room) return;
+    room.remove(id);
+    // What was said before it is not here.
+    if (!room.last && !room.isLoaded) {
+      const page = await this.#page(room, null, 1).catch(() => []);
+      if (!room.last && page.length > 0) room.last = page[0];
+      this.store.changed();
+    }
+  }
+
+  #joined() {
+    return this.store.rooms.filter(({ isJoined }) => isJoined);
+  }
+
+  /** Joins the rooms again and hears what was missed in each: the one that is shown, those that are written to, the newest. */
   async catchUp() {
-    const rooms = this.store.rooms.slice(0, FOLLOWED);
-    for (const room of rooms) room.isJoined = false;
-    await Promise.all(rooms.map((room) => this.#join(room)));
+    const { rooms, active } = this.store;
+    const first = rooms.filter((room) => room === active || room.pending.length > 0);
+    const wanted = [...new Set([...first, ...rooms])].slice(0, FOLLOWED);
+    await Promise.all(wanted.map((room) => this.#join(room)));
   }
 
   async #join(room) {
@@ -57,10 +81,11 @@ export class Rooms {
     } catch (refusal) {
       // So long ago that the server won't tell it one by one.
       if (refusal.code === "invalid_payload") await this.#begin(room);
-      else if (refusal.code === "not_found") return void this.store.conversations.delete(room.key);
+      else if (refusal.code === "not_found") return this.store.drop(room);
       else throw refusal;
     }
     room.isJoined = true;
+    this.onJoined(room);
     if (room === this.store.active) await this.open(room);
   }
 
@@ -77,17 +102,31 @@ export class Rooms {
       room.refresh(page, page.length < PAGE, asked);
       this.store.changed();
     }
-    if (!room.isJoined && this.socket.connected) await this.#join(room);
+    if (!room.isJoined && this.socket.connected) {
+      this.#makePlace(room);
+      await this.#join(room);
+    }
+  }
+
+  /** A socket may be in so many rooms: the quietest is left for one that is looked at. */
+  #makePlace(room) {
+    const others = this.#joined().filter((one) => one !== room && one.pending.length === 0 && one.id !== "lobby");
+    if (others.length < FOLLOWED) return;
+    const quietest = others.at(-1);
+    quietest.isJoined = false;
+    this.socket.emit("leave room", { roomId: quietest.id });
   }
 
   async older(room) {
-    const page = await this.#page(room, room.oldest?.id);
+    const { oldest } = room;
+    const page = await this.#page(room, oldest?.id);
+    if (room.oldest !== oldest) return; // Something was let go meanwhile: the page would not touch it.
     room.prepend(page, page.length < PAGE);
     this.store.changed();
   }
 
-  async #page(room, before) {
-    const { messages } = await rest("GET", `/api/conversations/${room.id}?N=${PAGE}${before ? `&before=${before}` : ""}`);
+  async #page(room, before, count = PAGE) {
+    const { messages } = await rest("GET", `/api/conversations/${room.id}?N=${count}${before ? `&before=${before}` : ""}`);
     return messages.map(fromRow);
   }
 
@@ -113,10 +152,16 @@ export class Rooms {
     if (this.canSend(room)) this.socket.emit("typing", { roomId: room.id });
   }
 
+  hasUnseen(room) {
+    return room.unread > 0 || (room.newest?.id ?? 0) > room.seenUpTo;
+  }
+
   /** Tells that all up to the newest message was seen. */
   async see(room) {
-    room.unread = 0;
-    if (room.newest) await rest("POST", `/api/inbox/${room.id}/seen`, { id: room.newest.id });
+    const { newest } = room;
+    if (newest) await rest("POST", `/api/inbox/${room.id}/seen`, { id: newest.id });
+    room.seenUpTo = Math.max(room.seenUpTo, newest?.id ?? 0);
+    if (room.newest === newest) room.unread = 0;
   }
 
   async create(name) {

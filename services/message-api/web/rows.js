@@ -9,15 +9,15 @@ const TOGETHER = 5 * 60 * 1000;
 export function rowsOf(conversation, me, now = Date.now()) {
   const rows = [];
   let [day, before] = [null, null];
-  const separate = (at) => {
+  const separate = (at, first) => {
     if (dayOf(at) === day) return;
     day = dayOf(at);
     before = null;
-    rows.push({ type: "day", key: `day-${day}`, label: dayName(at, now) });
+    rows.push({ type: "day", key: `day-${first}`, label: dayName(at, now) });
   };
   const isFirst = (user, at) => before?.user !== user || at - before.at > TOGETHER;
   for (const message of conversation.messages) {
-    separate(message.at);
+    separate(message.at, message.id);
     if (message.id === conversation.newFrom) {
       rows.push({ type: "new", key: "new" });
       before = null;
@@ -29,7 +29,7 @@ export function rowsOf(conversation, me, now = Date.now()) {
     before = message;
   }
   for (const item of conversation.pending) {
-    separate(item.at);
+    separate(item.at, item.clientId);
     rows.push({ type: "pending", key: `pending-${item.clientId}`, item, isFirst: isFirst(me, item.at) });
     before = { user: me, at: item.at };
   }

@@ -7,8 +7,14 @@ const PATIENCE = 12_000;
 
 /** Asked without a live session: there is nothing left to do here. */
 export function logInAgain() {
+  isLeaving = true;
   location.assign("/login");
 }
+
+let isLeaving = false;
+
+/** Is the page left for good, with nothing that could still be done here? */
+export const isLeft = () => isLeaving;
 
 /** Asks REST. Resolves to the JSON of the answer, rejects with a `Refusal`. */
 export async function rest(method, path, body) {
@@ -26,7 +32,8 @@ export async function rest(method, path, body) {
   if (response.status === 401) logInAgain();
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  const code = answer.code ?? (response.status >= 500 ? "unavailable" : "refused");
+  const words = typeof answer.status === "string" ? answer.status.replaceAll(" ", "_") : "refused";
+  const code = answer.code ?? (response.status >= 500 ? "unavailable" : words);
   throw new Refusal(sentence(answer.error ?? answer.status ?? `The server answered ${response.status}.`), code);
 }
 

@@ -30,6 +30,7 @@ export class Sidebar {
     addEventListener("keydown", (event) => {
       if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;
       event.preventDefault();
+      location.hash = "#/";
       document.documentElement.dataset.pane = "list";
       this.filter.select();
       this.filter.focus();
@@ -40,7 +41,7 @@ export class Sidebar {
     if (event.key === "Escape") {
       this.filter.value = "";
       this.draw();
-    } else if (event.key === "Enter") {
+    } else if (event.key === "Enter" && this.filter.value.trim() !== "") {
       document.querySelector("#lists a")?.click();
       this.filter.value = "";
       this.draw();
@@ -55,7 +56,7 @@ export class Sidebar {
     reconcile(byId("rooms"), store.rooms.filter(isWanted).map((room) => this.#row(room)));
     const directs = store.directs.filter(isWanted);
     reconcile(byId("directs"), directs.map((direct) => this.#row(direct)));
-    const known = new Set([store.me, ...directs.map(({ id }) => id)]);
+    const known = new Set([store.me, ...store.directs.map(({ id }) => id)]);
     const people = [...store.online].filter((name) => !known.has(name) && name.toLowerCase().includes(part));
     reconcile(byId("people"), people.slice(0, PEOPLE).map((name) => ({
       key: name, version: "", make: () => h("li", {}, h("a", { href: link({ id: name }) }, face(name, true), h("span", { class: "what" }, h("b", {}, name)))),
@@ -75,7 +76,7 @@ export class Sidebar {
     const make = () => h("li", {},
       h("a", { href: link(conversation), "aria-current": isActive && "page", class: unread > 0 && "unread" },
         isRoom ? h("span", { class: "hash", "aria-hidden": "true" }, "#") : face(title, isOnline),
-        h("span", { class: "what" }, h("b", {}, title), h("span", { class: "last" }, line)),
+        h("span", { class: "what" }, h("b", { dir: "auto" }, title), h("span", { class: "last", dir: "auto" }, line)),
         h("span", { class: "side" }, h("time", {}, when), badge(unread))));
     return { key: conversation.key, version, make };
   }

@@ -7,6 +7,9 @@ export const MANY = 100;
 
 const byActivity = (a, b) => b.activity - a.activity || a.title.localeCompare(b.title);
 
+/** In this browser somebody else has logged in meanwhile: what is here is not theirs. */
+export class SomebodyElse extends Error {}
+
 export class Store extends EventTarget {
   constructor() {
     super();
@@ -64,12 +67,21 @@ export class Store extends EventTarget {
       .sort(byActivity);
   }
 
+  /** It is nowhere any more. */
+  drop(conversation) {
+    this.conversations.delete(conversation.key);
+    if (this.active === conversation) this.active = null;
+    this.dispatchEvent(new CustomEvent("drop", { detail: conversation }));
+    this.changed();
+  }
+
   get unread() {
     return [...this.conversations.values()].reduce((sum, { unread }) => sum + unread, 0);
   }
 
   /** Takes over what the server says of all conversations. */
   apply(inbox) {
+    if (this.me && this.me !== inbox.user.username) throw new SomebodyElse();
     this.me = inbox.user.username;
     this.textMax = inbox.textMax;
     for (const row of inbox.rooms) {
@@ -83,8 +95,13 @@ export class Store extends EventTarget {
   }
 
   #summarise(conversation, row) {
+    const newest = row.last?.id ?? 0;
+    conversation.heardUpTo ||= newest;
+    if (row.unread === 0) conversation.seenUpTo = Math.max(conversation.seenUpTo, newest);
+    // What came live is newer than an answer that was on its way.
+    if ((conversation.last?.id ?? 0) > newest && !conversation.gone.has(newest)) return;
     if (!this.isLooking(conversation)) conversation.unread = row.unread;
-    conversation.last = row.last && { ...row.last, at: Date.parse(row.last.timestamp) };
+    conversation.last = row.last && { ...row.last, at: Date.parse(row.last.timestamp), edited: 0 };
   }
 
   /** A message has come in live, or was caught up with. */
@@ -92,11 +109,14 @@ export class Store extends EventTarget {
     const isNew = message.id > (conversation.last?.id ?? 0);
     conversation.receive(message, this.me);
     if (conversation !== this.active) conversation.trim();
-    const isOthers = message.user !== this.me;
-    if (isNew && isOthers) {
-      // What 003 counts it tells itself.
-      if (conversation.isRoom && !this.isLooking(conversation)) conversation.unread = Math.min(conversation.unread + 1, MANY);
-      this.dispatchEvent(new CustomEvent("message", { detail: { conversation, message } }));
+    if (message.user !== this.me) {
+      // What 003 counts it tells itself; what the inbox has counted is not new.
+      const counts = isNew && conversation.isRoom && !this.isLooking(conversation);
+      if (counts) conversation.unread = Math.min(conversation.unread + 1, MANY);
+      if (message.id > conversation.heardUpTo) {
+        conversation.heardUpTo = message.id;
+        this.dispatchEvent(new CustomEvent("message", { detail: { conversation, message } }));
+      }
     }
     this.changed();
   }

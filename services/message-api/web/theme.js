@@ -1,6 +1,7 @@
 // Light, dark, or as the system says; remembered on this device.
 
 import { byId, icon } from "./dom.js";
+import { device } from "./storage.js";
 
 const CHOICES = [
   ["auto", "Colours as the system says", "auto"],
@@ -11,11 +12,11 @@ const CHOICES = [
 export class Theme {
   constructor() {
     this.button = byId("theme");
-    this.#set(localStorage.getItem("theme") ?? "auto");
+    this.#set(device.getItem("theme") ?? "auto");
     this.button.addEventListener("click", () => {
       const at = CHOICES.findIndex(([name]) => name === this.choice);
       this.#set(CHOICES[(at + 1) % CHOICES.length][0]);
-      localStorage.setItem("theme", this.choice);
+      device.setItem("theme", this.choice);
     });
   }
 

@@ -6,8 +6,6 @@ const fullDay = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "nume
 const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
-const DAY = 24 * 60 * 60 * 1000;
-
 /** The local day that a time (in ms) lies in, as something to compare. */
 export function dayOf(ms) {
   const date = new Date(ms);
@@ -23,7 +21,8 @@ export const exactly = (ms) => exact.format(ms);
 /** A day separator: `Today`, `Yesterday`, `Friday, 20 November`. */
 export function dayName(ms, now = Date.now()) {
   if (dayOf(ms) === dayOf(now)) return "Today";
-  if (dayOf(ms) === dayOf(now - DAY)) return "Yesterday";
+  const today = new Date(now);
+  if (dayOf(ms) === dayOf(new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1))) return "Yesterday";
   return (new Date(ms).getFullYear() === new Date(now).getFullYear() ? weekday : fullDay).format(ms);
 }
 

@@ -150,10 +150,11 @@ export class Timeline {
       await this.leg(conversation).delete(conversation, message.id);
       conversation.remove(message.id);
     } catch (refusal) {
-      if (refusal.code === "not_found" || refusal.code === "not found") conversation.remove(message.id);
+      if (refusal.code === "not_found") conversation.remove(message.id);
       else this.actions.complain(refusal.message);
     }
     this.store.changed();
+    byId("text").focus();
   }
 
   #drawNewer() {

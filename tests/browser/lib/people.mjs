@@ -47,13 +47,14 @@ export class Person {
     await this.sees(`#title >> text=${title}`);
   }
 
+  /** Slowly: a server that is told too often does not tell on. */
   async types(text) {
-    await this.page.getByRole("textbox", { name: "Message" }).pressSequentially(text);
+    await this.page.getByRole("textbox", { name: "Message" }).pressSequentially(text, { delay: 250 });
   }
 
   async writes(text) {
     await this.page.getByRole("textbox", { name: "Message" }).fill(text);
-    await this.page.keyboard.press("Enter");
+    await this.page.getByRole("button", { name: "Send" }).click();
   }
 
   /** A message with this text, shown as stored. */

@@ -70,7 +70,7 @@ test("a message that was read stays read, whatever an older answer says", () => 
 
 test("one's own message that comes back before its answer is shown once", () => {
   const one = room();
-  one.pending.push({ clientId: "a", text: "hi", state: "sending" });
+  one.pending.push({ clientId: "a", text: "hi", state: "sending", isTried: true });
   one.receive(message(4, { user: "alice", text: "hi" }), "alice");
   assert.deepEqual(ids(one), []);
   one.pending = [];
