@@ -155,18 +155,32 @@ async fn a_client_that_joins_from_the_rows_seq_misses_nothing_and_hears_nothing_
     let texts: Vec<_> =
         history.as_array().context("rows")?.iter().map(|row| &row["text"]).collect();
     assert_eq!(texts, ["after"]);
-
-    // What one reads by 000 is seen in the inbox as well.
-    let said = arena.unique("in the lobby");
-    let lobby = async || -> Result<Value> {
-        let inbox = alice.http.get("/api/inbox").await?.expect(200)?;
-        let rooms = inbox["rooms"].as_array().context("rooms")?;
-        rooms.iter().find(|row| row["id"] == "lobby").cloned().context("the lobby")
-    };
-    alice.http.get("/api/v1/messages").await?.expect(200)?;
-    bob.http.post_json("/api/conversations/lobby", &json!({"text": said})).await?.expect(200)?;
-    assert!(lobby().await?["unread"].as_u64() >= Some(1));
     Ok(())
+}
+
+#[tokio::test]
+async fn what_is_read_of_the_lobby_by_000_is_seen() {
+    let site = product().await.site();
+    let (alice, bob) = (site.newcomer("alice").await, site.newcomer("bob").await);
+    let lobby = "/api/conversations/lobby";
+    let unread = async || room(&site, &alice, lobby).await["unread"].as_u64();
+    site.says(&bob, lobby, "one").await;
+    assert_eq!(unread().await, Some(0), "she has never had a look");
+    assert_eq!(site.get("/api/v1/messages").cookie(&alice.cookie).await.status, 200);
+    let second = site.says(&bob, lobby, "two").await;
+    // Others talk in the lobby as well.
+    assert!(unread().await >= Some(1));
+    sees(&site, &alice, &second).await.is(200, json!({"success": true}));
+    let told = site.get("/api/v1/messages?limit=1").cookie(&alice.cookie).await;
+    let rows = site.get("/api/v1/messages").cookie(&alice.cookie).await;
+    let seen = rows.json["body"]["messages"].as_array().expect("an array").iter();
+    let id = second.rsplit('/').next().expect("an id");
+    let seen = seen.filter(|row| row["id"].to_string() == id).map(|row| row["timestamp"].as_u64());
+    assert_eq!(
+        seen.last(),
+        Some(told.json["body"]["last_seen"].as_u64()),
+        "000 goes by the same mark"
+    );
 }
 
 #[tokio::test]
