@@ -573,6 +573,38 @@ mod tests {
     }
 
     #[test]
+    fn an_inbox_survives_the_trip() {
+        let room = Conversation {
+            id: ConversationId::LOBBY,
+            kind: ConversationKind::Lobby,
+            title: "Lobby".into(),
+            created_by: None,
+            created_at: clock::now(),
+            head: Seq(9),
+            message_count: 4,
+        };
+        let last = LastMessage {
+            id: MessageId(7),
+            author: message().author,
+            text: "hi 👋".into(),
+            created_at: clock::now(),
+        };
+        let peers = [1, 2].map(|id| User { id: UserId(id), name: message().author.name().clone() });
+        let direct = Conversation {
+            kind: ConversationKind::Direct { peers: Box::new(peers) },
+            ..room.clone()
+        };
+        let inbox = Inbox {
+            rooms: vec![InboxRow { conversation: room, unread: 100, last: Some(last) }],
+            directs: vec![InboxRow { conversation: direct, unread: 3, last: None }],
+        };
+        assert_eq!(Inbox::try_from(v1::GetInboxResponse::from(&inbox)), Ok(inbox));
+        let nowhere = v1::InboxRow::default();
+        let error = InboxRow::try_from(nowhere).expect_err("refused");
+        assert!(error.message().contains("row.conversation"), "{error}");
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let error = Event::try_from(v1::Event::default()).expect_err("refused");
         assert!(error.message().contains("event.kind"), "{error}");
