@@ -1,0 +1,138 @@
+// Direct messages by 003's events on a socket of their own. Who types there, 002 tells on the shared one.
+
+import { ask } from "./server.js";
+
+/** Chats in a page. */
+const PAGE = 50;
+
+const fromChat = (chat) => ({
+  id: Number(chat.id), order: Number(chat.id), user: chat.sender, text: chat.message, at: Date.parse(chat.created_at),
+  edited: chat.edited_at ? Date.parse(chat.edited_at) : 0, media: chat.media ?? [], isRead: chat.has_read,
+});
+
+export class Directs {
+  constructor(socket, shared, store) {
+    this.socket = socket;
+    this.shared = shared;
+    this.store = store;
+    /** Ids that the server is being told of as read. */
+    this.reading = new Set();
+    const told = (on, event, hear) => on.on(event, (payload) => {
+      hear(payload);
+      store.changed();
+    });
+    told(socket, "chat", ({ chat }) => store.receive(this.#of(chat), fromChat(chat)));
+    told(socket, "edit-chat", ({ chat }) => this.#of(chat).edit(fromChat(chat)));
+    told(socket, "delete-chat", ({ id }) => this.#each((direct) => direct.remove(Number(id))));
+    told(socket, "read-chat", ({ id, user }) => store.direct(user).read(Number(id)));
+    told(socket, "unread-chats-count", ({ user, unreadChatsCount }) => {
+      store.direct(user).unread = unreadChatsCount;
+    });
+    told(shared, "updateUsers", (names) => {
+      store.online = new Set(names);
+    });
+    // With an object they are a room's.
+    told(shared, "typing", (name) => typeof name === "string" && this.#typist(name)?.types(name));
+    told(shared, "doneTyping", (name) => this.#typist(name)?.typing.delete(name));
+  }
+
+  #of(chat) {
+    return this.store.direct(chat.sender === this.store.me ? chat.recipient : chat.sender);
+  }
+
+  #each(change) {
+    for (const one of this.store.conversations.values()) if (!one.isRoom) change(one);
+  }
+
+  #typist(name) {
+    return this.store.at(`direct/${name}`);
+  }
+
+  /** Fetches again what is here, since this socket may have missed something. */
+  async catchUp() {
+    const known = [...this.store.conversations.values()].filter((one) => !one.isRoom && one.isLoaded);
+    for (const direct of known) if (direct !== this.store.active) direct.forget();
+    const { active } = this.store;
+    if (active && !active.isRoom) await this.#fetch(active);
+  }
+
+  async open(direct) {
+    // 002's channel: both who have it open hear each other type.
+    if (this.shared.connected) this.shared.emit("chatHistory", { user: direct.id, offset: 0 });
+    if (!direct.isLoaded) await this.#fetch(direct);
+  }
+
+  async #fetch(direct) {
+    const asked = direct.ids;
+    const page = await this.#page(direct, {});
+    direct.refresh(page, page.length < PAGE, asked);
+    this.store.changed();
+  }
+
+  async older(direct) {
+    const page = await this.#page(direct, { before: direct.oldest?.id });
+    direct.prepend(page, page.length < PAGE);
+    this.store.changed();
+  }
+
+  async #page(direct, more) {
+    const { chats } = await ask(this.socket, "fetch-conversation-with-user", { user: direct.id, limit: PAGE, ...more });
+    return chats.map(fromChat).reverse();
+  }
+
+  canSend() {
+    return this.socket.connected;
+  }
+
+  async send(direct, { text, media, clientId }) {
+    const { chat } = await ask(this.socket, "send-message", { user: direct.id, message: text, media, clientId });
+    return fromChat(chat);
+  }
+
+  async edit(direct, id, text) {
+    const { chat } = await ask(this.socket, "edit-chat", { id, message: text });
+    direct.edit(fromChat(chat));
+  }
+
+  async delete(_, id) {
+    await ask(this.socket, "delete-chat", { id });
+  }
+
+  types() {
+    if (this.shared.connected) this.shared.emit("typing", {});
+  }
+
+  typesNoMore() {
+    if (this.shared.connected) this.shared.emit("doneTyping", {});
+  }
+
+  /** Tells that all that is here was read. The server answers with the new count. */
+  async see(direct) {
+    const unread = direct.messages.filter((one) => one.user === direct.id && !one.isRead && !this.reading.has(one.id));
+    for (const { id } of unread) this.reading.add(id);
+    await Promise.allSettled(unread.map(async (message) => {
+      try {
+        await ask(this.socket, "read-chat", { id: message.id });
+        direct.read(message.id);
+      } finally {
+        this.reading.delete(message.id);
+      }
+    }));
+  }
+
+  /** People whose names hold what was typed, those who are online first. */
+  async find(part) {
+    const wanted = part.trim();
+    const first = await ask(this.socket, "fetch-users", {});
+    const rows = [...first.users];
+    // Beyond the first page only by how a name begins: it is where the server's order continues.
+    if (first.next && wanted.length >= 2) {
+      rows.push(...(await ask(this.socket, "fetch-users", { after: wanted, limit: 50 })).users);
+    }
+    const named = new Map(rows.map((user) => [user.username, user]));
+    return [...named.values()]
+      .filter(({ username }) => username.toLowerCase().includes(wanted.toLowerCase()))
+      .sort((a, b) => Number(b.isOnline) - Number(a.isOnline) || a.username.localeCompare(b.username))
+      .slice(0, 20);
+  }
+}
