@@ -48,7 +48,7 @@ endif
 test-browser: web ## Use the pages in a browser
 	@deploy/local/setup.sh browser
 	cargo build --workspace --all-targets
-	$(LOCAL) stack --revive -- node --test $(BROWSER_TESTS)
+	$(LOCAL) stack --revive -- node --test --test-concurrency=1 $(BROWSER_TESTS)
 
 # Helm's own engine, the schemas of Kubernetes and hadolint come as Python packages.
 test-chart: web ## Check the chart, the image, compose and the runbook
