@@ -3,10 +3,11 @@
 
 use chat_core::{
     Author, Change, ChangeKind, ChatError, ClientId, Conversation, ConversationId,
-    ConversationKind, Event, Fleeting, Login, Message, MessageId, Notice, Seq, Session, SessionId,
-    SocketKey, User, UserId, Username, Via, clock,
+    ConversationKind, Event, Fleeting, Inbox, Login, Message, MessageId, Notice, Seq, Session,
+    SessionId, SocketKey, User, UserId, Username, Via, clock,
+    inbox::{InboxRow, LastMessage},
 };
-use prost_types::Timestamp;
+pub use prost_types::Timestamp;
 
 use crate::v1;
 
@@ -230,6 +231,72 @@ impl TryFrom<v1::Message> for Message {
             is_read: m.is_read,
             client_id: client_id(&m.client_id)?,
             via,
+        })
+    }
+}
+
+impl From<&Inbox> for v1::GetInboxResponse {
+    fn from(inbox: &Inbox) -> Self {
+        Self {
+            rooms: inbox.rooms.iter().map(Into::into).collect(),
+            directs: inbox.directs.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::GetInboxResponse> for Inbox {
+    type Error = ChatError;
+
+    fn try_from(inbox: v1::GetInboxResponse) -> Result<Self> {
+        let rows = |rows: Vec<v1::InboxRow>| -> Result<Vec<_>> {
+            rows.into_iter().map(InboxRow::try_from).collect()
+        };
+        Ok(Self { rooms: rows(inbox.rooms)?, directs: rows(inbox.directs)? })
+    }
+}
+
+impl From<&InboxRow> for v1::InboxRow {
+    fn from(row: &InboxRow) -> Self {
+        Self {
+            conversation: Some((&row.conversation).into()),
+            unread: row.unread,
+            last: row.last.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::InboxRow> for InboxRow {
+    type Error = ChatError;
+
+    fn try_from(row: v1::InboxRow) -> Result<Self> {
+        Ok(Self {
+            conversation: required(row.conversation, "row.conversation")?.try_into()?,
+            unread: row.unread,
+            last: row.last.map(TryInto::try_into).transpose()?,
+        })
+    }
+}
+
+impl From<&LastMessage> for v1::LastMessage {
+    fn from(last: &LastMessage) -> Self {
+        Self {
+            message_id: last.id.0,
+            author: Some((&last.author).into()),
+            text: last.text.clone(),
+            created_at: Some(timestamp(last.created_at)),
+        }
+    }
+}
+
+impl TryFrom<v1::LastMessage> for LastMessage {
+    type Error = ChatError;
+
+    fn try_from(last: v1::LastMessage) -> Result<Self> {
+        Ok(Self {
+            id: MessageId(last.message_id),
+            author: required(last.author, "last.author")?.try_into()?,
+            text: last.text,
+            created_at: instant(required(last.created_at, "last.created_at")?),
         })
     }
 }

@@ -10,10 +10,12 @@ use axum::{
 };
 use bytes::Bytes;
 use chat_core::{
-    Caller, Change, ChatError, ConversationId, Credential, Login, MessageId, MessageText, Password,
-    Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
+    Caller, Change, ChatError, ConversationId, Credential, Inbox, Login, MessageId, MessageText,
+    Password, Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
     media::Stored,
-    model::{Conversation, ConversationPage, History, Message, NewMessage, Peer, Span, UserPage},
+    model::{
+        Conversation, ConversationPage, History, Message, NewMessage, Peer, Seen, Span, UserPage,
+    },
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -71,6 +73,9 @@ impl Chat for Down {
     async fn directs(&self, _: &Caller, _: u32) -> Result<Vec<Conversation>> {
         down()
     }
+    async fn inbox(&self, _: &Caller, _: u32, _: u32) -> Result<Inbox> {
+        down()
+    }
     async fn post_run(
         &self,
         _: &Caller,
@@ -101,7 +106,7 @@ impl Chat for Down {
         &self,
         _: &Caller,
         _: ConversationId,
-        _: Option<OffsetDateTime>,
+        _: Option<Seen>,
     ) -> Result<Option<OffsetDateTime>> {
         down()
     }
@@ -184,6 +189,8 @@ async fn with_storage_down_every_dialect_says_unavailable_in_its_own_words() {
         ("POST", "/api/login", json!({"code": "unavailable", "error": sentence})),
         ("GET", "/api/verify", json!({"code": "unavailable", "error": sentence})),
         ("GET", "/api/rooms", json!({"code": "unavailable", "error": sentence})),
+        ("GET", "/api/inbox", json!({"code": "unavailable", "error": sentence})),
+        ("POST", "/api/inbox/lobby/seen", json!({"code": "unavailable", "error": sentence})),
         ("POST", "/register", json!({"status": "unavailable", "error": sentence})),
         ("POST", "/api/auth/login", json!({"code": "unavailable", "error": sentence})),
         ("POST", "/api/upload/files", json!({"code": "unavailable", "error": sentence})),
@@ -235,6 +242,8 @@ async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
         ("GET", "/api/v1/messages/1", "PATCH"),
         ("GET", "/auth/register/", "POST"),
         ("POST", "/api/rooms", "GET,HEAD"),
+        ("POST", "/api/inbox", "GET,HEAD"),
+        ("GET", "/api/inbox/lobby/seen", "POST"),
         ("PUT", "/login", "GET,HEAD,POST"),
         ("POST", "/", "GET,HEAD"),
     ] {
@@ -271,7 +280,15 @@ async fn without_credentials_nothing_is_asked_of_the_chat() {
         assert_eq!(answer.body, json!({"status": "unauthorised"}));
     }
     assert_eq!(ask("POST", "/logout", false, "").await.status, 200);
-    assert_eq!(ask("GET", "/api/verify", false, "").await.body["code"], "unauthorised");
+    for (method, path) in
+        [("GET", "/api/verify"), ("GET", "/api/inbox"), ("POST", "/api/inbox/lobby/seen")]
+    {
+        assert_eq!(
+            ask(method, path, false, "no JSON").await.body["code"],
+            "unauthorised",
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -299,6 +316,8 @@ fn the_document_has_each_canonical_path_once() {
             "/api/conversations/",
             "/api/conversations/{id}",
             "/api/conversations/{id}/{messageid}",
+            "/api/inbox",
+            "/api/inbox/{id}/seen",
             "/api/login",
             "/api/register",
             "/api/rooms",

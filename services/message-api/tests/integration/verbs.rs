@@ -47,7 +47,7 @@ async fn users_directs_and_marks_travel_over_grpc() {
     let at = timestamp(time::macros::datetime!(2025-01-02 11:00:00.007 UTC));
     for seen in [Some(at), None] {
         let (caller, conversation_id) = (Some(alice.clone()), direct.id.clone());
-        let request = v1::MarkSeenRequest { caller, conversation_id, seen };
+        let request = v1::MarkSeenRequest { caller, conversation_id, seen, message_id: 0 };
         marks.push(client.mark_seen(request).await.expect("answers").into_inner().seen);
     }
     assert_eq!(marks, [None, Some(at)]);
