@@ -7,9 +7,9 @@ import { AxeBuilder } from "@axe-core/playwright";
 
 import { FRONT } from "../clients/lib/stack.mjs";
 import { visitor } from "./lib/chromium.mjs";
+import { fresh } from "./lib/people.mjs";
 
 const PASSWORD = "open sesame";
-const unique = (name) => `${name}-${Math.random().toString(36).slice(2, 10)}`;
 
 const fill = async (page, name, password) => {
   await page.getByLabel("User name").fill(name);
@@ -23,7 +23,7 @@ test("somebody registers by the form and lands on the chat", async (t) => {
   await page.getByRole("link", { name: "I am new here" }).click();
   await page.waitForURL("**/register");
 
-  await fill(page, unique("alice"), PASSWORD);
+  await fill(page, fresh("alice"), PASSWORD);
   await page.getByRole("button", { name: "Register" }).click();
   await page.waitForURL("**/io");
   assert.equal((await page.goto("/")).status(), 200);
@@ -35,7 +35,7 @@ test("a wrong password is told, and the name is still there", async (t) => {
   const page = await (await visitor(t, { excused })).newPage();
   await page.goto("/login");
   assert.equal(await page.getByRole("alert").isVisible(), false);
-  const name = `"${unique("nobody")}`;
+  const name = `"${fresh("nobody")}`;
   await fill(page, name, "wrong");
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByRole("alert").filter({ hasText: /\w/ }).waitFor();

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | [`conversations`] | 001 | `/auth/register`, `/api/conversations…` | `/ws/conversations/{id}` |
 //! | [`tinychat`] | 000 | `/api/v1/messages` | Socket.IO, `/` and `/tinychat` |
-//! | [`one_to_one`] | 002 | `/register`, `/login`, `/logout`, page `/io` | Socket.IO, `/` and `/one-to-one` |
+//! | [`one_to_one`] | 002 | `/register`, `/login`, `/logout`, pages `/`, `/io` | Socket.IO, `/` and `/one-to-one` |
 //! | [`messenger`] | 003 | `/api/auth/…`, `/api/upload/files`, `/media/…` | Socket.IO path `/ws`, namespace `/chat`; plain WebSocket `/ws` |
 //! | [`chatto`] | 004 | `/api/register`, `/api/login`, `/api/verify`, `/api/rooms` | Socket.IO, `/` and `/chatto` |
 //!

@@ -225,7 +225,7 @@ async fn a_new_form_has_no_reason_and_tells_the_shortest_password() {
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text().contains("role=\"alert\"></p>"), "{}", page.text());
     assert!(page.text().contains("minlength=\"7\""), "{}", page.text());
-    assert!(page.text().contains("At least 7 characters"), "{}", page.text());
+    assert!(page.text().contains("at least 7 characters"), "{}", page.text());
 }
 
 #[tokio::test]
