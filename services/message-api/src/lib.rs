@@ -15,6 +15,7 @@
 //! | `refusals` | what of a run is refused before the rest is asked for |
 //! | [`watch`] | everything durable, as a stream for other services |
 //! | [`media`] | uploads: their kind, their bytes, whose they are |
+//! | [`status`] | what all replicas of both services do just now, as JSON |
 //! | [`admin`], [`counts`] | health, readiness, metrics |
 
 pub mod admin;
@@ -29,6 +30,7 @@ pub mod passwords;
 pub mod publisher;
 mod refusals;
 pub mod sessions;
+pub mod status;
 pub mod store;
 pub mod tokens;
 pub mod watch;
