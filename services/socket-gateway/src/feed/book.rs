@@ -1,19 +1,39 @@
 //! Who is in one place, as this gateway knows it. Events change it and are news once; a
 //! comparison with Redis mends what events were lost.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use chat_core::Username;
 
-use crate::presence::{Listed, weight};
+use crate::presence::{Listed, Present, weight};
 
-/// Somebody who came or went: their field, the name that others see, are they here now?
-pub(super) type Turn = (String, Username, bool);
+/// Somebody who came or went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// Who, within the place.
+    pub(super) field: String,
+    /// The name that others see.
+    pub(super) name: Username,
+    /// Are they here now?
+    pub(super) is_here: bool,
+    /// When they came, if that is known.
+    pub(super) came: Option<Instant>,
+}
+
+impl Turn {
+    fn came(Present { field, name, came }: Present) -> Self {
+        Self { field, name, is_here: true, came }
+    }
+}
 
 /// What a comparison found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Compared {
-    /// This was the first: those found were there before anybody here listened.
+    /// This was the first, and no event has told of those found: most were there before anybody
+    /// here listened, but not those who came later and whose event was lost.
     Loaded(Vec<Turn>),
     /// What no event has told.
     Mended(Vec<Turn>),
@@ -113,29 +133,34 @@ impl Book {
     ) -> Compared {
         if self.stage == Stage::Empty {
             self.stage = Stage::Fresh;
-            let unheard = listed.into_iter().filter(|(field, _)| !self.heard.contains_key(field));
-            let turns: Vec<_> = unheard.map(|(field, name)| (field, name, true)).collect();
-            for (field, name, _) in &turns {
-                self.set(field, name, true);
+            let unheard = listed.into_iter().filter(|one| !self.heard.contains_key(&one.field));
+            let turns: Vec<_> = unheard.map(Turn::came).collect();
+            for turn in &turns {
+                self.set(&turn.field, &turn.name, true);
+                // Whoever must hear of it does now: an event under way is no news.
+                if turn.came.is_some() {
+                    self.heard.insert(turn.field.clone(), true);
+                }
             }
             return Compared::Loaded(turns);
         }
         self.settle();
-        let there: HashSet<_> = listed.iter().map(|(field, _)| field.as_str()).collect();
+        let there: HashSet<_> = listed.iter().map(|one| one.field.as_str()).collect();
         let gone = self.present.iter().filter(|(field, _)| {
             gone_counts && !there.contains(field.as_str()) && !is_local(field)
         });
-        let mut turns: Vec<_> =
-            gone.map(|(field, name)| (field.clone(), name.clone(), false)).collect();
-        let came = listed.into_iter().filter(|(field, _)| !self.present.contains_key(field));
-        turns.extend(came.map(|(field, name)| (field, name, true)));
+        let gone = gone.map(|(field, name)| (field.clone(), name.clone()));
+        let gone = gone.map(|(field, name)| Turn { field, name, is_here: false, came: None });
+        let mut turns: Vec<_> = gone.collect();
+        let came = listed.into_iter().filter(|one| !self.present.contains_key(&one.field));
+        turns.extend(came.map(Turn::came));
         let doubts = std::mem::take(&mut self.doubts);
         let (sure, doubtful): (Vec<_>, Vec<_>) = turns
             .into_iter()
-            .partition(|(field, _, is_here)| doubts.contains(&(field.clone(), *is_here)));
-        self.doubts = doubtful.into_iter().map(|(field, _, is_here)| (field, is_here)).collect();
-        for (field, name, is_here) in &sure {
-            self.set(field, name, *is_here);
+            .partition(|turn| doubts.contains(&(turn.field.clone(), turn.is_here)));
+        self.doubts = doubtful.into_iter().map(|turn| (turn.field, turn.is_here)).collect();
+        for turn in &sure {
+            self.set(&turn.field, &turn.name, turn.is_here);
         }
         Compared::Mended(sure)
     }
@@ -150,7 +175,8 @@ mod tests {
     }
 
     fn listed(names: &[&str]) -> Listed {
-        names.iter().map(|raw| ((*raw).to_owned(), name(raw))).collect()
+        let present = |raw: &&str| Present { field: (*raw).into(), name: name(raw), came: None };
+        names.iter().map(present).collect()
     }
 
     fn note(book: &mut Book, raw: &str, is_here: bool) -> bool {
@@ -160,9 +186,16 @@ mod tests {
     fn mended(book: &mut Book, there: &[&str], gone_counts: bool) -> Vec<(String, bool)> {
         match book.compare(listed(there), gone_counts, |_| false) {
             Compared::Mended(turns) => {
-                turns.into_iter().map(|(field, _, is_here)| (field, is_here)).collect()
+                turns.into_iter().map(|turn| (turn.field, turn.is_here)).collect()
             }
             Compared::Loaded(_) => panic!("it was loaded"),
+        }
+    }
+
+    fn loaded(book: &mut Book, listed: Listed) -> Vec<String> {
+        match book.compare(listed, true, |_| false) {
+            Compared::Loaded(turns) => turns.into_iter().map(|turn| turn.field).collect(),
+            Compared::Mended(_) => panic!("it had been loaded"),
         }
     }
 
@@ -217,12 +250,24 @@ mod tests {
         let mut book = Book::default();
         assert!(note(&mut book, "bob", false));
         // The answer is older than the first event, and younger than the two that follow.
-        let loaded = book.compare(listed(&["bob", "carol"]), true, |_| false);
-        assert_eq!(loaded, Compared::Loaded(vec![("carol".into(), name("carol"), true)]));
+        assert_eq!(loaded(&mut book, listed(&["bob", "carol"])), ["carol"]);
         assert!(note(&mut book, "carol", true) && note(&mut book, "dave", false));
         assert!(!note(&mut book, "carol", true) && !note(&mut book, "bob", false));
         assert!(book.agrees(weight("carol")));
         assert!(!note(&mut book, "carol", true));
+    }
+
+    #[test]
+    fn whoever_a_first_comparison_tells_of_is_not_told_again_by_an_event_under_way() {
+        let mut book = Book::default();
+        let mut found = listed(&["alice", "bob"]);
+        found[1].came = Some(Instant::now());
+        assert_eq!(loaded(&mut book, found), ["alice", "bob"]);
+        // Nobody knows when Alice came, so nobody was told.
+        assert!(note(&mut book, "alice", true) && !note(&mut book, "bob", true));
+        assert!(note(&mut book, "bob", false) && note(&mut book, "bob", true));
+        assert!(book.agrees(weight("alice") + weight("bob")));
+        assert!(!note(&mut book, "bob", true) && note(&mut book, "bob", false));
     }
 
     #[test]
@@ -233,8 +278,7 @@ mod tests {
             book.suspect(suspect, &name(suspect));
         }
         let listed_now = ["alice", "bob"];
-        let loaded = book.compare(listed(&listed_now), true, |_| false);
-        assert_eq!(loaded, Compared::Loaded(vec![("bob".into(), name("bob"), true)]));
+        assert_eq!(loaded(&mut book, listed(&listed_now)), ["bob"]);
         assert_eq!(mended(&mut book, &listed_now, true), []);
         assert_eq!(mended(&mut book, &listed_now, true), [("carol".to_owned(), false)]);
         assert!(book.agrees(weight("alice") + weight("bob")));

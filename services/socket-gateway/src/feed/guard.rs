@@ -14,7 +14,10 @@ use super::{
     hub::{Hub, Outcome},
     testing::post,
 };
-use crate::{presence::weight, sockets::guard::crowd};
+use crate::{
+    presence::{Present, weight},
+    sockets::guard::crowd,
+};
 
 /// Sockets in the room.
 const CROWD: usize = 100;
@@ -68,11 +71,12 @@ async fn guard_deliveries() {
 #[ignore = "counted by `make guard`"]
 fn guard_books() {
     let name = |number| Username::parse(&format!("user-{number}")).unwrap();
-    let listed = |count| (0..count).map(|n| (format!("user-{n}"), name(n))).collect::<Vec<_>>();
+    let present = |n| Present { field: format!("user-{n}"), name: name(n), came: None };
+    let listed = |count| (0..count).map(present).collect::<Vec<_>>();
     let all = listed(MEMBERS);
     let mut book = Book::default();
     assert!(matches!(book.compare(all.clone(), true, |_| false), Compared::Loaded(_)));
-    assert!(book.agrees(all.iter().map(|(field, _)| weight(field)).sum()));
+    assert!(book.agrees(all.iter().map(|one| weight(&one.field)).sum()));
     let newcomers: Vec<_> = (MEMBERS..MEMBERS + 100).map(name).collect();
     let news = measure("feed: note 100 who come", || {
         newcomers.iter().filter_map(|name| book.note(name.as_str(), name, true)).count()

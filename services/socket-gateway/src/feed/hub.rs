@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use chat_core::{Change, ConversationId, Event, Listener, Seq};
@@ -93,7 +94,8 @@ impl Hub {
                 }
             }
         }
-        state.listeners.push(Entry { number, listener, heard: heard.max(delivered) });
+        let (heard, since) = (heard.max(delivered), Instant::now());
+        state.listeners.push(Entry { number, listener, heard, since });
         Outcome::Done
     }
 
@@ -144,6 +146,19 @@ impl Hub {
         for entry in &self.state().listeners {
             rendered.tell(&entry.listener);
         }
+    }
+
+    /// Hands something fleeting on to those who have listened since then or longer.
+    pub(super) fn tell_since(&self, event: &Event, since: Instant) {
+        let mut rendered = Rendered::new(event);
+        for entry in self.state().listeners.iter().filter(|entry| entry.since <= since) {
+            rendered.tell(&entry.listener);
+        }
+    }
+
+    /// Since when the first of those who listen does.
+    pub(super) fn listened_since(&self) -> Option<Instant> {
+        self.state().listeners.iter().map(|entry| entry.since).min()
     }
 
     /// Learns how far the conversation has come.

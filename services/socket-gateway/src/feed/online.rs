@@ -53,7 +53,7 @@ impl GatewayFeed {
     }
 }
 
-fn event((field, _, is_online): Turn) -> Option<Fleeting> {
-    let user = user_of_field(&field)?;
-    Some(if is_online { Fleeting::Online(user) } else { Fleeting::Offline(user) })
+fn event(turn: Turn) -> Option<Fleeting> {
+    let user = user_of_field(&turn.field)?;
+    Some(if turn.is_here { Fleeting::Online(user) } else { Fleeting::Offline(user) })
 }

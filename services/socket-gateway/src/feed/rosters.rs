@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     GatewayFeed,
-    book::{Book, Compared},
+    book::{Book, Compared, Turn},
 };
 use crate::presence::{Census, Listed, Place};
 
@@ -38,10 +38,11 @@ const BATCH: usize = 1_000;
 /// Places whose members are read in one call.
 const PLACES: usize = 16;
 
-/// The books of the rooms that somebody here has entered.
+/// The books of the rooms that somebody here has entered, or is about to.
 #[derive(Default)]
 pub(super) struct Rosters {
-    books: Mutex<HashMap<ConversationId, Arc<Mutex<Book>>>>,
+    /// Each with how many need it.
+    books: Mutex<HashMap<ConversationId, (Arc<Mutex<Book>>, usize)>>,
     /// Something may have been lost: all are compared at the next chance.
     trouble: AtomicBool,
 }
@@ -60,25 +61,29 @@ pub(super) fn count_mended(kind: &'static str, turns: usize) {
 
 impl Rosters {
     fn book(&self, room: ConversationId) -> Option<Arc<Mutex<Book>>> {
-        locked(&self.books).get(&room).map(Arc::clone)
+        locked(&self.books).get(&room).map(|(book, _)| Arc::clone(book))
     }
 
-    /// Somebody here has entered the room.
+    /// One more needs the room's book.
     pub(super) fn open(&self, room: ConversationId) {
-        locked(&self.books).entry(room).or_default();
+        locked(&self.books).entry(room).or_default().1 += 1;
     }
 
-    /// Forgets the room unless it `is_used`.
-    pub(super) fn close(&self, room: ConversationId, is_used: impl FnOnce() -> bool) {
+    /// One less does.
+    pub(super) fn close(&self, room: ConversationId) {
         let mut books = locked(&self.books);
-        if !is_used() {
-            books.remove(&room);
+        if let Some((_, uses)) = books.get_mut(&room) {
+            *uses -= 1;
+            if *uses == 0 {
+                books.remove(&room);
+            }
         }
     }
 
     fn rooms(&self, only_doubtful: bool) -> Vec<Place> {
         let books = locked(&self.books);
-        let wanted = books.iter().filter(|(_, book)| !only_doubtful || locked(book).is_doubtful());
+        let wanted =
+            books.iter().filter(|(_, (book, _))| !only_doubtful || locked(book).is_doubtful());
         wanted.map(|(room, _)| Place::Room(*room)).collect()
     }
 }
@@ -115,16 +120,28 @@ impl GatewayFeed {
         let (Some(book), Some(hub)) = (self.rosters.book(room), self.hub(room)) else { return };
         let mut book = locked(&book);
         let is_local = |field: &str| self.presence.is_here(Place::Room(room), field);
-        let Compared::Mended(turns) = book.compare(listed, gone_counts, is_local) else { return };
+        let turns = match book.compare(listed, gone_counts, is_local) {
+            Compared::Mended(turns) => turns,
+            // Most were there before anybody here listened.
+            Compared::Loaded(mut turns) => {
+                let Some(since) = hub.listened_since() else { return };
+                turns.retain(|turn| turn.came.is_some_and(|came| came >= since));
+                turns
+            }
+        };
         count_mended("room", turns.len());
-        for (field, name, is_here) in turns {
-            hub.tell(&Event::Fleeting(if is_here {
+        for Turn { field, name, is_here, came } in turns {
+            let event = Event::Fleeting(if is_here {
                 // Their own socket knows.
                 let origin = self.presence.socket(Place::Room(room), &field);
                 Fleeting::Entered { conversation: room, name, origin }
             } else {
                 Fleeting::Left { conversation: room, name }
-            }));
+            });
+            match came {
+                Some(came) => hub.tell_since(&event, came),
+                None => hub.tell(&event),
+            }
         }
     }
 

@@ -188,13 +188,6 @@ impl Local {
         state.places.get(&place).and_then(|entries| entries.get(field)).is_some_and(Entry::is_here)
     }
 
-    /// Has anybody a socket there?
-    pub(super) fn is_used(&self, place: Place) -> bool {
-        let state = self.state();
-        let mut entries = state.places.get(&place).into_iter().flat_map(HashMap::values);
-        entries.any(|entry| !entry.sockets.is_empty())
-    }
-
     /// Has anybody a socket anywhere here?
     pub(super) fn has_sockets(&self) -> bool {
         let state = self.state();

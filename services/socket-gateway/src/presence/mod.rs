@@ -9,7 +9,7 @@
 //!
 //! Redis hears only of a user's first socket in a place on this gateway, and of the last. There,
 //! `place:<id>` (and `place:online`) counts for each user the gateways where they are, and
-//! `digests` sums up each place; `gateway:<epoch>` lists what a gateway has entered; `gateways`
+//! `digests` sums up each place, `came:<id>` says when who is in a room came; `gateway:<epoch>` lists what a gateway has entered; `gateways`
 //! holds the end of each gateway's lease, `fences` its generation, `left` who said farewell. A
 //! script changes all of them at once and publishes a first or a last; whose lease ends is cleared
 //! by the others. `born` tells Redis from Redis emptied: then each gateway says everything again
@@ -34,7 +34,7 @@ use chat_core::{Caller, ConversationId, SocketKey, User, process::Shutdown};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 pub use self::{
-    census::{Census, Listed},
+    census::{Census, Listed, Present},
     member::{Place, field_of_user, user_of_field, weight},
     registry::Registry,
 };
@@ -94,12 +94,6 @@ impl Presence {
                 local.let_go(&member, absence);
             });
         }
-    }
-
-    /// Has anybody a socket here in that room?
-    #[must_use]
-    pub fn is_used(&self, conversation: ConversationId) -> bool {
-        self.local.is_used(Place::Room(conversation))
     }
 
     /// Is who has this field here? Then they are not gone, whatever Redis says.

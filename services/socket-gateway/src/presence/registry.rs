@@ -20,6 +20,9 @@ use super::{
 /// Moves in one round trip.
 pub(super) const BATCH: usize = 256;
 
+/// For how long Redis keeps who came when.
+const CAME_KEPT: Duration = Duration::from_secs(60 * 60);
+
 /// How long one clearing of the dead may take; the next beat goes on.
 const CLEARING: Duration = Duration::from_millis(1_500);
 
@@ -200,14 +203,18 @@ impl Registry {
         for key in ["digests", "gateways", "settling"] {
             call.key(format!("{}{key}", self.keys));
         }
+        call.key(format!("{}came:{place}", self.keys));
         let (topic, told) = member.announcement(moved.origin);
-        call.arg(epoch).arg(generation).arg(member.encode()).arg(place).arg(&field);
+        call.arg(epoch).arg(generation).arg(member.encode()).arg(&place).arg(&field);
         call.arg(member.name().as_str()).arg(weight(&field).to_string());
         let lane = self.redis.lane();
         call.arg(lane.verb()).arg(lane.channel(topic)).arg(told);
-        if moved.origin.is_none() {
-            call.arg(member.suspicion());
-        }
+        match (moved.origin, member) {
+            (None, _) => call.arg(member.suspicion()),
+            (Some(_), Member::InRoom(..)) => call.arg(0).arg(micros(CAME_KEPT)),
+            // Whoever watches is told in any case.
+            (Some(_), Member::Online(_)) => call.arg(""),
+        };
         call
     }
 
@@ -227,6 +234,10 @@ impl Registry {
 async fn in_time<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let late = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
     timeout(BEAT, asked).await.unwrap_or_else(late)
+}
+
+fn micros(duration: Duration) -> String {
+    duration.as_micros().to_string()
 }
 
 fn millis(duration: Duration) -> String {

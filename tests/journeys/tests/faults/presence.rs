@@ -250,6 +250,35 @@ async fn what_a_gateway_did_not_hear_it_finds_out_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_to_a_gateway_without_redis_hears_who_came_after_and_not_who_was_there()
+-> Result<()> {
+    let options = Options { straits: true, ..three("presence-first-reading")? };
+    let arena = Arena::own(options).await?;
+    let [a, b, c, d] = ["alice", "bob", "carol", "dave"].map(|name| arena.newcomer(name));
+    let (a, b, c, d) = (a.await?, b.await?, c.await?, d.await?);
+    let (alice, bob, carol) = (a.enters(1).await?, b.enters(2).await?, c.enters(3).await?);
+    let daves = d.enters(2).await?;
+    let room = alice.makes_room(&arena.unique("room")).await?;
+    alice.joins(&room).await?;
+    arena.stack.straits().set(Link::GatewayToRedis(2), Weather::Cut);
+    // Whatever Redis tells of Carol, gateway 2 does not hear it.
+    bob.joins(&room).await?;
+    carol.joins(&room).await?;
+    within(SOON, "Alice knows", || in_room(&alice, &c.name) == [true]).await?;
+    daves.joins(&room).await?;
+    arena.stack.straits().set(Link::GatewayToRedis(2), Weather::Fair);
+    within(SOON, "Bob knows", || in_room(&bob, &c.name) == [true]).await?;
+    within(SOON, "Carol knows", || in_room(&carol, &b.name) == [true]).await?;
+    sleep(QUIET).await;
+    assert_eq!(in_room(&bob, &c.name), [true], "once");
+    assert!(in_room(&bob, &a.name).is_empty(), "Alice was always there");
+    for name in [&a.name, &c.name] {
+        assert!(in_room(&daves, name).is_empty(), "{name} was there before Dave");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_gateways_that_die_at_once_leave_no_ghost() -> Result<()> {
     let arena = Arena::own(three("presence-two-died")?).await?;
     let party = Party::on(&arena).await?;
