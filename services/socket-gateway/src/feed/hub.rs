@@ -148,16 +148,27 @@ impl Hub {
         }
     }
 
-    /// Hands something fleeting on to those who have listened since then or longer.
-    pub(super) fn tell_since(&self, event: &Event, since: Instant) {
+    /// Hands something fleeting that happened at `at` on to those who listened by then, but not to
+    /// those who did so by `known`. Were there any?
+    pub(super) fn tell_of(&self, event: &Event, known: Option<Instant>, at: Instant) -> bool {
         let mut rendered = Rendered::new(event);
-        for entry in self.state().listeners.iter().filter(|entry| entry.since <= since) {
-            rendered.tell(&entry.listener);
+        let mut any = false;
+        for entry in &self.state().listeners {
+            if entry.since <= at && known.is_none_or(|known| entry.since > known) {
+                rendered.tell(&entry.listener);
+                any = true;
+            }
         }
+        any
     }
 
-    /// Since when the first of those who listen does.
-    pub(super) fn listened_since(&self) -> Option<Instant> {
+    /// Since when the newest of those who listen does.
+    pub(super) fn newest_listens_since(&self) -> Option<Instant> {
+        self.state().listeners.iter().map(|entry| entry.since).max()
+    }
+
+    /// Since when the oldest of them does.
+    pub(super) fn oldest_listens_since(&self) -> Option<Instant> {
         self.state().listeners.iter().map(|entry| entry.since).min()
     }
 

@@ -254,7 +254,7 @@ impl Hearer for GatewayFeed {
     }
 
     async fn back(&self, deaf_since: Option<Instant>) {
-        self.compare_rosters_soon();
+        self.suspect_rosters(deaf_since.map(Instant::into_std));
         self.sessions.compare_soon();
         self.returns.note(deaf_since);
         self.returns.made_good().await;

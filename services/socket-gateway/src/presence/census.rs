@@ -25,6 +25,9 @@ pub struct Present {
 /// Everybody in a place.
 pub type Listed = Vec<Present>;
 
+/// How old an answer may be.
+const ANSWER: Duration = Duration::from_secs(1);
+
 /// The reading side of presence in Redis.
 pub struct Census {
     redis: Line,
@@ -70,9 +73,14 @@ impl Census {
         for place in places {
             call.key(format!("{}came:{place}", self.keys));
         }
+        let asked = Instant::now();
         let answer = call.invoke_async(&mut self.redis).await;
         let (born, came): (Option<String>, Vec<Vec<(String, i64)>>) = answer.ok()?;
         let now = Instant::now();
+        if now - asked > ANSWER {
+            // This gateway slept: what the answer says of the time is no longer so.
+            return None;
+        }
         if born.is_none() || born != self.born {
             self.born = born;
             self.settles_until = Instant::now() + LEASE + Duration::from_secs(1);

@@ -96,10 +96,10 @@ impl Presence {
         }
     }
 
-    /// Is who has this field here? Then they are not gone, whatever Redis says.
+    /// Since when is who has this field here? They are not gone, whatever Redis says.
     #[must_use]
-    pub fn is_here(&self, place: Place, field: &str) -> bool {
-        self.local.is_here(place, field)
+    pub fn here_since(&self, place: Place, field: &str) -> Option<Instant> {
+        self.local.here_since(place, field)
     }
 
     /// One of their sockets here, or one that nobody has.
@@ -126,7 +126,7 @@ impl Presence {
                 () = shutdown.begun() => break,
                 _ = beat.tick() => {
                     beats = beats.wrapping_add(1);
-                    if self.beat(&mut registry, beats, &trouble).await {
+                    if self.beat(&mut registry, beats, renewed, &trouble).await {
                         renewed = Instant::now();
                     }
                     self.measure(renewed);
@@ -154,12 +154,21 @@ impl Presence {
         }
     }
 
-    /// Was the lease renewed?
-    async fn beat(&self, registry: &mut Registry, beats: u32, trouble: &impl Fn()) -> bool {
+    /// Was the lease renewed? Last time it was at `before`.
+    async fn beat(
+        &self,
+        registry: &mut Registry,
+        beats: u32,
+        before: Instant,
+        trouble: &impl Fn(),
+    ) -> bool {
         let Some(renewed) = registry.renew().await else { return false };
+        if before.elapsed() >= LEASE {
+            self.local.lapse();
+        }
         if renewed != Renewed::Held || beats.is_multiple_of(BEATS_A_CHECK) {
             let Some(listed) = registry.listed().await else { return true };
-            let differences = self.local.reconcile(listed);
+            let differences = self.local.reconcile(listed, renewed == Renewed::Emptied);
             if renewed != Renewed::Held {
                 metrics::counter!("switchboard_presence_restatements_total").increment(1);
                 tracing::info!(?renewed, differences, "presence: telling Redis everything again");
