@@ -1,6 +1,8 @@
 //! Model ⇄ protobuf. Into protobuf always works (`From`); out of it is parsed (`TryFrom`), since
 //! another service may have sent anything.
 
+use std::time::Duration;
+
 use chat_core::{
     Author, Change, ChangeKind, ChatError, ClientId, Conversation, ConversationId,
     ConversationKind, Event, Fleeting, Inbox, Login, Message, MessageId, Notice, Seq, Session,
@@ -429,6 +431,7 @@ fn presence(
         conversation: conversation.to_string(),
         name: name.to_string(),
         origin: origin.map(Into::into),
+        ago_us: 0,
     }
 }
 
@@ -442,8 +445,10 @@ impl From<&Fleeting> for v1::Fleeting {
             Fleeting::StoppedTyping { conversation, name, origin } => {
                 Kind::StoppedTyping(presence(*conversation, name, Some(*origin)))
             }
-            Fleeting::Entered { conversation, name, origin } => {
-                Kind::Entered(presence(*conversation, name, Some(*origin)))
+            Fleeting::Entered { conversation, name, origin, ago } => {
+                let ago_us = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
+                let presence = presence(*conversation, name, Some(*origin));
+                Kind::Entered(v1::RoomPresence { ago_us, ..presence })
             }
             Fleeting::Left { conversation, name } => {
                 Kind::Left(presence(*conversation, name, None))
@@ -484,8 +489,9 @@ impl TryFrom<v1::Fleeting> for Fleeting {
                 Self::StoppedTyping { conversation, name, origin: origin(from)? }
             }
             Kind::Entered(presence) => {
+                let ago = Duration::from_micros(presence.ago_us);
                 let (conversation, name, from) = in_room(presence)?;
-                Self::Entered { conversation, name, origin: origin(from)? }
+                Self::Entered { conversation, name, origin: origin(from)?, ago }
             }
             Kind::Left(presence) => {
                 let (conversation, name, _) = in_room(presence)?;
@@ -563,7 +569,12 @@ mod tests {
             Event::Fleeting(Fleeting::StoppedTyping { conversation, name: name.clone(), origin }),
             Event::Notice(Notice::SessionEnded(SessionId::of_secret("x"))),
             Event::Fleeting(Fleeting::Typing { conversation, name: name.clone(), origin }),
-            Event::Fleeting(Fleeting::Entered { conversation, name: name.clone(), origin }),
+            Event::Fleeting(Fleeting::Entered {
+                conversation,
+                name: name.clone(),
+                origin,
+                ago: Duration::from_micros(7),
+            }),
             Event::Fleeting(Fleeting::Left { conversation, name: name.clone() }),
             Event::Fleeting(Fleeting::MayHaveLeft { conversation, name }),
         ];
