@@ -10,7 +10,7 @@ import { fresh, person } from "./lib/people.mjs";
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4//8/w38GIAXDIBKE0DHxgljNBAAO9TXL0Y4OHwAAAABJRU5ErkJggg==", "base64");
 
 const two = async (t, options = {}) => {
-  const doors = await openDoors(t);
+  const doors = await openDoors();
   const people = [await person(t, "alice", doors[0].url, options), await person(t, "bob", doors[1].url, options)];
   for (const one of people) await one.arrives();
   return [...people, doors];
@@ -127,12 +127,10 @@ test("history loads on scrolling up, and nothing jumps", async (t) => {
   await alice.writes("a late one");
   await bob.sees("#newer >> text=1 new message");
   assert.ok(Math.abs(await placeOf(seen) - place) < 2);
-  for (let tries = 0; tries < 20 && (await shown()) < 181; tries += 1) {
-    await scroller.evaluate((element) => {
-      element.scrollTop = 0;
-    });
-    await bob.page.waitForTimeout(100);
-  }
+  await bob.page.waitForFunction(() => {
+    document.querySelector("#scroller").scrollTop = 0;
+    return document.querySelectorAll("#timeline .message").length === 181;
+  });
   const texts = await bob.texts();
   assert.deepEqual(texts, [...Array.from({ length: 180 }, (_, n) => `line ${n + 1} of many`), "a late one"]);
   await bob.page.locator("#newer").click();

@@ -36,7 +36,7 @@ test("a gateway is killed while they talk: both pages recover, each message is t
 });
 
 test("cut off: it says so, keeps what is written, catches up with all that happened", async (t) => {
-  const doors = await openDoors(t);
+  const doors = await openDoors();
   const [alice, bob] = [await person(t, "alice", doors[0].url, { excused: OF_OUTAGES }), await person(t, "bob", doors[1].url)];
   for (const one of [alice, bob]) await one.arrives();
   const title = fresh("Cut");
@@ -66,7 +66,7 @@ test("cut off: it says so, keeps what is written, catches up with all that happe
 });
 
 test("a direct is caught up with, its deletions and ticks as well", async (t) => {
-  const doors = await openDoors(t);
+  const doors = await openDoors();
   const [alice, bob] = [await person(t, "alice", doors[0].url, { excused: OF_OUTAGES }), await person(t, "bob", doors[1].url)];
   for (const one of [alice, bob]) await one.arrives();
   await alice.opens(bob.name);
@@ -90,7 +90,7 @@ test("a direct is caught up with, its deletions and ticks as well", async (t) =>
 });
 
 test("a reload loses nothing of what was not yet sent", async (t) => {
-  const [door] = await openDoors(t);
+  const [door] = await openDoors();
   const alice = await person(t, "alice", door.url, { excused: OF_OUTAGES });
   await alice.arrives();
   const title = fresh("Reload");

@@ -61,7 +61,8 @@ export class Sidebar {
     reconcile(byId("people"), people.slice(0, PEOPLE).map((name) => ({
       key: name, version: "", make: () => h("li", {}, h("a", { href: link({ id: name }) }, face(name, true), h("span", { class: "what" }, h("b", {}, name)))),
     })));
-    byId("people-count").textContent = store.online.size > 0 ? String(store.online.size) : "";
+    const others = store.online.size - Number(store.online.has(store.me));
+    byId("people-count").textContent = others > 0 ? String(others) : "";
     byId("directs").parentElement.classList.toggle("empty", directs.length === 0);
   }
 

@@ -2,15 +2,23 @@
 
 import http from "node:http";
 import net from "node:net";
+import { after } from "node:test";
 
 import { API, GATEWAY_1, GATEWAY_2 } from "../../clients/lib/stack.mjs";
 
 const toSockets = /^\/(socket\.io\/(?!socket\.io\.js)|ws[/?]|ws$)/;
 
-/** A door to each of the two gateways. They are closed when the test ends. */
-export const openDoors = (t) => Promise.all([GATEWAY_1, GATEWAY_2].map((gateway) => openDoor(t, gateway)));
+const doors = new Set();
 
-async function openDoor(t, gateway) {
+// After the browsers: no page shall see its door close.
+after(() => {
+  for (const door of doors) door.close();
+});
+
+/** A door to each of the two gateways. */
+export const openDoors = () => Promise.all([GATEWAY_1, GATEWAY_2].map(openDoor));
+
+async function openDoor(gateway) {
   const connections = new Set();
   let [isShut, hasSockets] = [false, true];
 
@@ -64,10 +72,11 @@ async function openDoor(t, gateway) {
     open() {
       [isShut, hasSockets] = [false, true];
     },
+    close() {
+      this.shut();
+      server.close();
+    },
   };
-  t.after(() => {
-    door.shut();
-    server.close();
-  });
+  doors.add(door);
   return door;
 }
