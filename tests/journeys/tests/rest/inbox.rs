@@ -173,14 +173,11 @@ async fn what_is_read_of_the_lobby_by_000_is_seen() {
     sees(&site, &alice, &second).await.is(200, json!({"success": true}));
     let told = site.get("/api/v1/messages?limit=1").cookie(&alice.cookie).await;
     let rows = site.get("/api/v1/messages").cookie(&alice.cookie).await;
-    let seen = rows.json["body"]["messages"].as_array().expect("an array").iter();
-    let id = second.rsplit('/').next().expect("an id");
-    let seen = seen.filter(|row| row["id"].to_string() == id).map(|row| row["timestamp"].as_u64());
-    assert_eq!(
-        seen.last(),
-        Some(told.json["body"]["last_seen"].as_u64()),
-        "000 goes by the same mark"
-    );
+    let id: u64 = second.rsplit('/').next().expect("an id").parse().expect("a number");
+    let mut rows = rows.json["body"]["messages"].as_array().expect("an array").iter();
+    let seen = rows.find(|row| row["id"] == id).expect("it is there");
+    let last_seen = &told.json["body"]["last_seen"];
+    assert_eq!(&seen["timestamp"], last_seen, "000 goes by the same mark");
 }
 
 #[tokio::test]
