@@ -1,6 +1,6 @@
 //! What happened, as it travels from message-api and gateways to every gateway that cares.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::{
     ids::{ConversationId, MessageId, Seq, SessionId, SocketKey, UserId},
@@ -141,6 +141,8 @@ pub enum Fleeting {
         name: Username,
         /// Whose own socket does not hear it.
         origin: SocketKey,
+        /// How long ago, if this is said again because Redis forgot it; else nothing.
+        ago: Duration,
     },
     /// A user's last socket left a room.
     Left {

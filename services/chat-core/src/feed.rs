@@ -179,7 +179,12 @@ pub trait Feed: Send + Sync + 'static {
     /// Tells a topic something fleeting. May be lost; never waits.
     fn whisper(&self, topic: Topic, event: Fleeting);
 
-    /// A socket enters a room. When it is its user's first there, on any gateway, the others in
+    /// From now on it is noted who comes to a room and who leaves it, until the answer is dropped,
+    /// whatever the bus loses: a socket that attends to a room before it follows it hears of each
+    /// coming and going after that once.
+    fn attend(&self, conversation: ConversationId) -> Follow;
+
+    /// A socket that attends to a room and follows it enters it. When it is its user's first there, on any gateway, the others in
     /// the room hear [`Fleeting::Entered`].
     fn enter(&self, conversation: ConversationId, who: &Caller, socket: SocketKey);
 

@@ -30,6 +30,7 @@ use crate::{
     store::{Store, StoreError, database, group_commit::GroupCommit, migrate::migrate},
     tokens::Tokens,
     watch::Watches,
+    web::{self, Web},
 };
 
 /// How long MySQL may be away at the start.
@@ -133,10 +134,13 @@ async fn start(
         grpc::Service { chat: Arc::clone(&chat), limits, tokens, watches, stop: tasks.clone() };
     let tls = settings.grpc_tls.clone();
     let grpc = tasks.spawn(grpc::serve(listener, service, tls, health.clone(), tasks.clone()));
+    let protocols = config.protocols();
+    let web = Arc::new(Web::new(&protocols, limits.password_min));
     let legs = dialects::rest::router(RestState {
         chat,
         media: Arc::new(library),
-        protocols: config.protocols(),
+        pages: web.clone(),
+        protocols,
         limits,
         secure_cookies: config.environment == Environment::Production,
         session_ttl: config.session_ttl(),
@@ -147,7 +151,7 @@ async fn start(
     let listener = bind("HTTP_ADDR", config.http_addr).await?;
     let http = tasks.spawn(serve_http(
         listener,
-        http::router(legs, config.trace_from_callers),
+        http::router(legs, web::routes(web), config.trace_from_callers),
         tasks.clone(),
     ));
     Ok((http, grpc))

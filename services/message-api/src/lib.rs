@@ -6,6 +6,7 @@
 //! | [`config`] | every setting |
 //! | [`app`] | puts the parts together, runs and stops them |
 //! | [`http`] | mounts the dialects' REST legs |
+//! | [`web`] | the web client: its files, its pages |
 //! | [`grpc`] | hop 4: requests become the model's commands |
 //! | [`chat`] | hop 5: the rules; permit, store, publish |
 //! | [`store`] | hop 6: SQL, group commit, migrations |
@@ -33,3 +34,4 @@ pub mod status;
 pub mod store;
 pub mod tokens;
 pub mod watch;
+pub mod web;

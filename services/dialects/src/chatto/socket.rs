@@ -69,6 +69,7 @@ impl Leg for ChattoLeg {
 struct Joined {
     who: Caller,
     _follow: Follow,
+    _attention: Follow,
 }
 
 struct ChattoSocket {
@@ -121,6 +122,7 @@ impl ChattoSocket {
         }
         // Nothing comes after what has not happened yet.
         let since = join.since.map(|since| since.min(conversation.head));
+        let attention = ports.feed.attend(room);
         // Joining again starts over: history, then what comes after it.
         // What was followed before falls silent before the history is read.
         let before = self.rooms.remove(&room).map(|joined| joined.who);
@@ -132,7 +134,7 @@ impl ChattoSocket {
         }
         let follow = follow?;
         ports.feed.enter(room, &who, self.client.key);
-        self.rooms.insert(room, Joined { who, _follow: follow });
+        self.rooms.insert(room, Joined { who, _follow: follow, _attention: attention });
         Success::ack(Nothing {})
     }
 

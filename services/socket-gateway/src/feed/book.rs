@@ -1,19 +1,81 @@
 //! Who is in one place, as this gateway knows it. Events change it and are news once; a
 //! comparison with Redis mends what events were lost.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use chat_core::Username;
 
-use crate::presence::{Listed, weight};
+use crate::presence::{Listed, Present, weight};
 
-/// Somebody who came or went: their field, the name that others see, are they here now?
-pub(super) type Turn = (String, Username, bool);
+/// Somebody who came or went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// Who, within the place.
+    pub(super) field: String,
+    /// The name that others see.
+    pub(super) name: Username,
+    /// Are they here now?
+    pub(super) is_here: bool,
+    /// When they came, if that is known.
+    pub(super) came: Option<Instant>,
+    /// Who listened by then knows that they are here: they left and came back unheard.
+    pub(super) known: Option<Instant>,
+}
+
+impl Turn {
+    fn came(Present { field, name, came }: Present) -> Self {
+        Self { field, name, is_here: true, came, known: None }
+    }
+}
+
+/// An event that is news.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entrance {
+    /// The name to tell.
+    pub(super) name: Username,
+    /// Who listened by then knows already.
+    pub(super) known: Option<Instant>,
+    /// Who listened by then must know.
+    pub(super) came: Instant,
+}
+
+/// An event and a comparison may differ by so much on when somebody came.
+const BLUR: Duration = Duration::from_secs(1);
+
+/// A member.
+#[derive(Debug)]
+struct Known {
+    /// The name that they were told of by.
+    name: Username,
+    /// When they came, or later.
+    since: Instant,
+}
+
+impl Known {
+    /// They are said to have come later than is known: if they had left before that, since when
+    /// they had been known. Who is here did not come later than that, whatever others thought.
+    fn returns(
+        &mut self,
+        came: Instant,
+        here_since: impl Fn() -> Option<Instant>,
+    ) -> Option<Instant> {
+        let last = self.since + BLUR;
+        if came <= last {
+            return None;
+        }
+        let came = here_since().map_or(came, |since| since.min(came));
+        (came > last).then(|| std::mem::replace(&mut self.since, came))
+    }
+}
 
 /// What a comparison found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Compared {
-    /// This was the first: those found were there before anybody here listened.
+    /// This was the first, and no event has told of those found: most were there before anybody
+    /// here listened, but not those who came later and whose event was lost.
     Loaded(Vec<Turn>),
     /// What no event has told.
     Mended(Vec<Turn>),
@@ -30,10 +92,10 @@ enum Stage {
     Settled,
 }
 
-/// About 100 bytes for each member.
+/// About 120 bytes for each member.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    present: HashMap<String, Username>,
+    present: HashMap<String, Known>,
     /// The sum of the members' weights.
     digest: u64,
     stage: Stage,
@@ -42,12 +104,37 @@ pub(super) struct Book {
     /// What the last comparison said otherwise. An event may be under way that explains it, so
     /// only what is found twice in a row counts.
     doubts: HashSet<(String, bool)>,
+    /// Somebody may have left and come back unheard: the digest does not show it.
+    is_suspect: bool,
 }
 
 impl Book {
-    /// Takes an event. Answers the name to tell if it is news: until the book is settled every
-    /// event is, unless it repeats the one before.
-    pub(super) fn note(&mut self, field: &str, name: &Username, is_here: bool) -> Option<Username> {
+    /// Takes the event of somebody who came. `None`: it is no news to anybody.
+    pub(super) fn enters(
+        &mut self,
+        field: &str,
+        name: &Username,
+        came: Instant,
+        here_since: impl Fn(&str) -> Option<Instant>,
+    ) -> Option<Entrance> {
+        if let Some(name) = self.note(field, name, Some(came)) {
+            return Some(Entrance { name, known: None, came });
+        }
+        // Said again; or they had left, and that was lost.
+        let known = self.present.get_mut(field)?;
+        let before = known.returns(came, || here_since(field))?;
+        Some(Entrance { name: known.name.clone(), known: Some(before), came: known.since })
+    }
+
+    /// Takes the event of somebody who left. Answers the name to tell if it is news.
+    pub(super) fn leaves(&mut self, field: &str, name: &Username) -> Option<Username> {
+        self.note(field, name, None)
+    }
+
+    /// Answers the name to tell if it is news: until the book is settled every event is, unless it
+    /// repeats the one before.
+    fn note(&mut self, field: &str, name: &Username, came: Option<Instant>) -> Option<Username> {
+        let is_here = came.is_some();
         self.doubts.remove(&(field.to_owned(), true));
         self.doubts.remove(&(field.to_owned(), false));
         let is_news = match self.stage {
@@ -56,7 +143,7 @@ impl Book {
                 self.heard.insert(field.to_owned(), is_here) != Some(is_here)
             }
         };
-        let name = self.set(field, name, is_here);
+        let name = self.set(field, name, came);
         is_news.then_some(name)
     }
 
@@ -64,33 +151,39 @@ impl Book {
     /// have known that they were: from now on a comparison decides whether they still are.
     pub(super) fn suspect(&mut self, field: &str, name: &Username) {
         if self.stage != Stage::Settled && !self.heard.contains_key(field) {
-            self.set(field, name, true);
+            self.set(field, name, Some(Instant::now()));
         }
     }
 
     /// Answers the name under which the member was told of.
-    fn set(&mut self, field: &str, name: &Username, is_here: bool) -> Username {
-        if is_here {
+    fn set(&mut self, field: &str, name: &Username, came: Option<Instant>) -> Username {
+        if let Some(since) = came {
             if let Some(known) = self.present.get(field) {
-                return known.clone();
+                return known.name.clone();
             }
-            self.present.insert(field.to_owned(), name.clone());
+            self.present.insert(field.to_owned(), Known { name: name.clone(), since });
             self.digest += weight(field);
             return name.clone();
         }
         let Some(known) = self.present.remove(field) else { return name.clone() };
         self.digest -= weight(field);
-        known
+        known.name
+    }
+
+    /// Somebody may have left and come back unheard: the members must be read.
+    pub(super) const fn suspect_all(&mut self) {
+        self.is_suspect = true;
     }
 
     /// Must it be looked at again soon?
     pub(super) fn is_doubtful(&self) -> bool {
-        self.stage != Stage::Settled || !self.doubts.is_empty()
+        self.stage != Stage::Settled || !self.doubts.is_empty() || self.is_suspect
     }
 
-    /// Does Redis's digest say the same?
+    /// Does Redis's digest say the same, and is that enough? If not, the members are read next.
     pub(super) fn agrees(&mut self, digest: u64) -> bool {
-        if self.stage == Stage::Empty || self.digest != digest {
+        let is_suspect = std::mem::take(&mut self.is_suspect);
+        if self.stage == Stage::Empty || is_suspect || self.digest != digest {
             return false;
         }
         self.settle();
@@ -103,40 +196,59 @@ impl Book {
         self.heard = HashMap::new();
     }
 
-    /// Compares with those whom Redis lists. Who `is_local` is not gone, nor is anybody while
-    /// `gone_counts` is false.
+    /// Compares with those whom Redis lists. Who is here, by `here_since`, is not gone, nor is
+    /// anybody while `gone_counts` is false.
     pub(super) fn compare(
         &mut self,
         listed: Listed,
         gone_counts: bool,
-        is_local: impl Fn(&str) -> bool,
+        here_since: impl Fn(&str) -> Option<Instant>,
     ) -> Compared {
         if self.stage == Stage::Empty {
             self.stage = Stage::Fresh;
-            let unheard = listed.into_iter().filter(|(field, _)| !self.heard.contains_key(field));
-            let turns: Vec<_> = unheard.map(|(field, name)| (field, name, true)).collect();
-            for (field, name, _) in &turns {
-                self.set(field, name, true);
+            let unheard = listed.into_iter().filter(|one| !self.heard.contains_key(&one.field));
+            let turns: Vec<_> = unheard.map(Turn::came).collect();
+            for turn in &turns {
+                self.set(&turn.field, &turn.name, Some(turn.came.unwrap_or_else(Instant::now)));
+                // Whoever must hear of it does now: an event under way is no news.
+                if turn.came.is_some() {
+                    self.heard.insert(turn.field.clone(), true);
+                }
             }
             return Compared::Loaded(turns);
         }
         self.settle();
-        let there: HashSet<_> = listed.iter().map(|(field, _)| field.as_str()).collect();
+        let there: HashSet<_> = listed.iter().map(|one| one.field.as_str()).collect();
         let gone = self.present.iter().filter(|(field, _)| {
-            gone_counts && !there.contains(field.as_str()) && !is_local(field)
+            gone_counts && !there.contains(field.as_str()) && here_since(field).is_none()
         });
-        let mut turns: Vec<_> =
-            gone.map(|(field, name)| (field.clone(), name.clone(), false)).collect();
-        let came = listed.into_iter().filter(|(field, _)| !self.present.contains_key(field));
-        turns.extend(came.map(|(field, name)| (field, name, true)));
-        let doubts = std::mem::take(&mut self.doubts);
-        let (sure, doubtful): (Vec<_>, Vec<_>) = turns
-            .into_iter()
-            .partition(|(field, _, is_here)| doubts.contains(&(field.clone(), *is_here)));
-        self.doubts = doubtful.into_iter().map(|(field, _, is_here)| (field, is_here)).collect();
-        for (field, name, is_here) in &sure {
-            self.set(field, name, *is_here);
+        let gone = gone.map(|(field, known)| (field.clone(), known.name.clone()));
+        let gone =
+            gone.map(|(field, name)| Turn { field, name, is_here: false, came: None, known: None });
+        let mut turns: Vec<_> = gone.collect();
+        let mut returned = Vec::new();
+        for one in listed {
+            match (self.present.get_mut(&one.field), one.came) {
+                (None, _) => turns.push(Turn::came(one)),
+                (Some(known), Some(came)) => {
+                    if let Some(before) = known.returns(came, || here_since(&one.field)) {
+                        let came = Some(known.since);
+                        returned.push(Turn { known: Some(before), came, ..Turn::came(one) });
+                    }
+                }
+                (Some(_), None) => {}
+            }
         }
+        let doubts = std::mem::take(&mut self.doubts);
+        let (mut sure, doubtful): (Vec<_>, Vec<_>) = turns
+            .into_iter()
+            .partition(|turn| doubts.contains(&(turn.field.clone(), turn.is_here)));
+        self.doubts = doubtful.into_iter().map(|turn| (turn.field, turn.is_here)).collect();
+        for turn in &sure {
+            let came = turn.is_here.then(|| turn.came.unwrap_or_else(Instant::now));
+            self.set(&turn.field, &turn.name, came);
+        }
+        sure.extend(returned);
         Compared::Mended(sure)
     }
 }
@@ -150,26 +262,38 @@ mod tests {
     }
 
     fn listed(names: &[&str]) -> Listed {
-        names.iter().map(|raw| ((*raw).to_owned(), name(raw))).collect()
+        let present = |raw: &&str| Present { field: (*raw).into(), name: name(raw), came: None };
+        names.iter().map(present).collect()
     }
 
     fn note(book: &mut Book, raw: &str, is_here: bool) -> bool {
-        book.note(raw, &name(raw), is_here).is_some()
+        if is_here {
+            book.enters(raw, &name(raw), Instant::now(), |_| None).is_some()
+        } else {
+            book.leaves(raw, &name(raw)).is_some()
+        }
     }
 
     fn mended(book: &mut Book, there: &[&str], gone_counts: bool) -> Vec<(String, bool)> {
-        match book.compare(listed(there), gone_counts, |_| false) {
+        match book.compare(listed(there), gone_counts, |_| None) {
             Compared::Mended(turns) => {
-                turns.into_iter().map(|(field, _, is_here)| (field, is_here)).collect()
+                turns.into_iter().map(|turn| (turn.field, turn.is_here)).collect()
             }
             Compared::Loaded(_) => panic!("it was loaded"),
+        }
+    }
+
+    fn loaded(book: &mut Book, listed: Listed) -> Vec<String> {
+        match book.compare(listed, true, |_| None) {
+            Compared::Loaded(turns) => turns.into_iter().map(|turn| turn.field).collect(),
+            Compared::Mended(_) => panic!("it had been loaded"),
         }
     }
 
     /// A settled book.
     fn book(there: &[&str]) -> Book {
         let mut book = Book::default();
-        assert!(matches!(book.compare(listed(there), true, |_| false), Compared::Loaded(_)));
+        assert!(matches!(book.compare(listed(there), true, |_| None), Compared::Loaded(_)));
         let digest = there.iter().map(|raw| weight(raw)).sum();
         assert!(book.agrees(digest));
         book
@@ -217,12 +341,24 @@ mod tests {
         let mut book = Book::default();
         assert!(note(&mut book, "bob", false));
         // The answer is older than the first event, and younger than the two that follow.
-        let loaded = book.compare(listed(&["bob", "carol"]), true, |_| false);
-        assert_eq!(loaded, Compared::Loaded(vec![("carol".into(), name("carol"), true)]));
+        assert_eq!(loaded(&mut book, listed(&["bob", "carol"])), ["carol"]);
         assert!(note(&mut book, "carol", true) && note(&mut book, "dave", false));
         assert!(!note(&mut book, "carol", true) && !note(&mut book, "bob", false));
         assert!(book.agrees(weight("carol")));
         assert!(!note(&mut book, "carol", true));
+    }
+
+    #[test]
+    fn whoever_a_first_comparison_tells_of_is_not_told_again_by_an_event_under_way() {
+        let mut book = Book::default();
+        let mut found = listed(&["alice", "bob"]);
+        found[1].came = Some(Instant::now());
+        assert_eq!(loaded(&mut book, found), ["alice", "bob"]);
+        // Nobody knows when Alice came, so nobody was told.
+        assert!(note(&mut book, "alice", true) && !note(&mut book, "bob", true));
+        assert!(note(&mut book, "bob", false) && note(&mut book, "bob", true));
+        assert!(book.agrees(weight("alice") + weight("bob")));
+        assert!(!note(&mut book, "bob", true) && note(&mut book, "bob", false));
     }
 
     #[test]
@@ -233,8 +369,7 @@ mod tests {
             book.suspect(suspect, &name(suspect));
         }
         let listed_now = ["alice", "bob"];
-        let loaded = book.compare(listed(&listed_now), true, |_| false);
-        assert_eq!(loaded, Compared::Loaded(vec![("bob".into(), name("bob"), true)]));
+        assert_eq!(loaded(&mut book, listed(&listed_now)), ["bob"]);
         assert_eq!(mended(&mut book, &listed_now, true), []);
         assert_eq!(mended(&mut book, &listed_now, true), [("carol".to_owned(), false)]);
         assert!(book.agrees(weight("alice") + weight("bob")));
@@ -245,7 +380,37 @@ mod tests {
     #[test]
     fn the_name_that_leaves_is_the_name_that_came() {
         let mut book = book(&[]);
-        book.note("alice", &name("Alice"), true);
-        assert_eq!(book.note("alice", &name("alice"), false), Some(name("Alice")));
+        book.enters("alice", &name("Alice"), Instant::now(), |_| None);
+        assert_eq!(book.leaves("alice", &name("alice")), Some(name("Alice")));
+    }
+
+    #[test]
+    fn who_came_back_unheard_is_told_to_those_who_listened_only_then() {
+        let mut book = book(&[]);
+        let came = |seconds| Instant::now() + Duration::from_secs(seconds);
+        let [first, second, third] = [1, 10, 20].map(came);
+        let enters = |book: &mut Book, raw, came, here_since: Option<Instant>| {
+            let entrance = book.enters("alice", &name(raw), came, |_| here_since)?;
+            assert_eq!(entrance.name, name("alice"), "as before");
+            Some((entrance.known, entrance.came))
+        };
+        assert_eq!(enters(&mut book, "alice", first, None), Some((None, first)));
+        assert_eq!(enters(&mut book, "Alice", first + BLUR, None), None, "said again");
+        assert_eq!(enters(&mut book, "Alice", second, Some(first)), None, "she never left here");
+        let returned = Some((Some(first), second));
+        assert_eq!(enters(&mut book, "Alice", second, None), returned);
+        let mut present = listed(&["alice"]);
+        present[0].came = Some(second);
+        assert_eq!(book.compare(present.clone(), true, |_| None), Compared::Mended(Vec::new()));
+        present[0].came = Some(third);
+        let here = book.compare(present.clone(), true, |_| Some(second));
+        assert_eq!(here, Compared::Mended(Vec::new()), "she never left here");
+        book.suspect_all();
+        assert!(book.is_doubtful() && !book.agrees(weight("alice")), "the digest is not enough");
+        let Compared::Mended(turns) = book.compare(present.clone(), true, |_| None) else {
+            panic!("it was loaded");
+        };
+        assert_eq!(turns, [Turn { known: Some(second), ..Turn::came(present.remove(0)) }]);
+        assert!(!book.is_doubtful() && book.agrees(weight("alice")));
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{LazyLock, PoisonError, RwLock},
+    time::Instant,
 };
 
 use chat_core::{Event, Frame, Listener, Seq};
@@ -16,6 +17,8 @@ pub(super) struct Entry {
     pub(super) listener: Listener,
     /// The newest change that it knows of.
     pub(super) heard: Seq,
+    /// Since when it listens.
+    pub(super) since: Instant,
 }
 
 /// The frames of one wording of one protocol, and how many sockets they went to.

@@ -1,6 +1,8 @@
 //! What `make guard` counts of the feed: a post worded in each protocol, delivered to a room of
 //! 100 sockets; who is in a large room compared with Redis.
 
+use std::time::Instant;
+
 use ::guard::measure;
 use chat_core::process::Shutdown;
 use chat_core::{ConversationId, Event, Listener, Render, Seq, SocketKey, Username};
@@ -14,7 +16,10 @@ use super::{
     hub::{Hub, Outcome},
     testing::post,
 };
-use crate::{presence::weight, sockets::guard::crowd};
+use crate::{
+    presence::{Present, weight},
+    sockets::guard::crowd,
+};
 
 /// Sockets in the room.
 const CROWD: usize = 100;
@@ -68,17 +73,20 @@ async fn guard_deliveries() {
 #[ignore = "counted by `make guard`"]
 fn guard_books() {
     let name = |number| Username::parse(&format!("user-{number}")).unwrap();
-    let listed = |count| (0..count).map(|n| (format!("user-{n}"), name(n))).collect::<Vec<_>>();
+    let present = |n| Present { field: format!("user-{n}"), name: name(n), came: None };
+    let listed = |count| (0..count).map(present).collect::<Vec<_>>();
     let all = listed(MEMBERS);
     let mut book = Book::default();
-    assert!(matches!(book.compare(all.clone(), true, |_| false), Compared::Loaded(_)));
-    assert!(book.agrees(all.iter().map(|(field, _)| weight(field)).sum()));
+    assert!(matches!(book.compare(all.clone(), true, |_| None), Compared::Loaded(_)));
+    assert!(book.agrees(all.iter().map(|one| weight(&one.field)).sum()));
     let newcomers: Vec<_> = (MEMBERS..MEMBERS + 100).map(name).collect();
+    let came = Instant::now();
     let news = measure("feed: note 100 who come", || {
-        newcomers.iter().filter_map(|name| book.note(name.as_str(), name, true)).count()
+        let enters = |name: &Username| book.enters(name.as_str(), name, came, |_| None);
+        newcomers.iter().filter_map(enters).count()
     });
     assert_eq!(news, newcomers.len());
-    newcomers.iter().for_each(|name| drop(book.note(name.as_str(), name, false)));
-    let compared = measure("feed: compare 1,000 members", || book.compare(all, true, |_| false));
+    newcomers.iter().for_each(|name| drop(book.leaves(name.as_str(), name)));
+    let compared = measure("feed: compare 1,000 members", || book.compare(all, true, |_| None));
     assert_eq!(compared, Compared::Mended(Vec::new()));
 }

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use chat_core::{Change, ConversationId, Event, Listener, Seq};
@@ -93,7 +94,8 @@ impl Hub {
                 }
             }
         }
-        state.listeners.push(Entry { number, listener, heard: heard.max(delivered) });
+        let (heard, since) = (heard.max(delivered), Instant::now());
+        state.listeners.push(Entry { number, listener, heard, since });
         Outcome::Done
     }
 
@@ -144,6 +146,30 @@ impl Hub {
         for entry in &self.state().listeners {
             rendered.tell(&entry.listener);
         }
+    }
+
+    /// Hands something fleeting that happened at `at` on to those who listened by then, but not to
+    /// those who did so by `known`. Were there any?
+    pub(super) fn tell_of(&self, event: &Event, known: Option<Instant>, at: Instant) -> bool {
+        let mut rendered = Rendered::new(event);
+        let mut any = false;
+        for entry in &self.state().listeners {
+            if entry.since <= at && known.is_none_or(|known| entry.since > known) {
+                rendered.tell(&entry.listener);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Since when the newest of those who listen does.
+    pub(super) fn newest_listens_since(&self) -> Option<Instant> {
+        self.state().listeners.iter().map(|entry| entry.since).max()
+    }
+
+    /// Since when the oldest of them does.
+    pub(super) fn oldest_listens_since(&self) -> Option<Instant> {
+        self.state().listeners.iter().map(|entry| entry.since).min()
     }
 
     /// Learns how far the conversation has come.

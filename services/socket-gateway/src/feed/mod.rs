@@ -254,7 +254,7 @@ impl Hearer for GatewayFeed {
     }
 
     async fn back(&self, deaf_since: Option<Instant>) {
-        self.compare_rosters_soon();
+        self.suspect_rosters(deaf_since.map(Instant::into_std));
         self.sessions.compare_soon();
         self.returns.note(deaf_since);
         self.returns.made_good().await;
@@ -357,14 +357,17 @@ impl Feed for FeedHandle {
         self.0.whisperer.whisper(topic, event);
     }
 
+    fn attend(&self, conversation: ConversationId) -> Follow {
+        let feed = Arc::clone(&self.0);
+        feed.rosters.open(conversation);
+        Follow::new(move || feed.rosters.close(conversation))
+    }
+
     fn enter(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
         self.0.presence.enter(conversation, who, socket);
-        self.0.rosters.open(conversation);
     }
 
     fn leave(&self, conversation: ConversationId, who: &Caller, socket: SocketKey) {
-        let presence = &self.0.presence;
-        presence.leave(conversation, who, socket);
-        self.0.rosters.close(conversation, || presence.is_used(conversation));
+        self.0.presence.leave(conversation, who, socket);
     }
 }

@@ -1,6 +1,8 @@
 //! The roster: who is online on any gateway. Events keep it; a comparison with Redis now and then
 //! (see `rosters.rs`) mends what events were lost.
 
+use std::time::Instant;
+
 use chat_core::{Event, Fleeting};
 
 use super::{
@@ -18,7 +20,12 @@ impl GatewayFeed {
             Fleeting::Offline(user) => (user, false),
             _ => return,
         };
-        crowds.online.note(&field_of_user(user), &user.name, is_online);
+        let field = field_of_user(user);
+        if is_online {
+            crowds.online.enters(&field, &user.name, Instant::now(), |_| None);
+        } else {
+            crowds.online.leaves(&field, &user.name);
+        }
         self.tell_watchers(crowds, event);
     }
 
@@ -39,8 +46,8 @@ impl GatewayFeed {
     /// been told that nobody is online.
     pub(super) fn compare_online(&self, listed: Listed, gone_counts: bool) {
         let mut crowds = self.crowds();
-        let is_local = |field: &str| self.presence.is_here(Place::Online, field);
-        let turns = match crowds.online.compare(listed, gone_counts, is_local) {
+        let here_since = |field: &str| self.presence.here_since(Place::Online, field);
+        let turns = match crowds.online.compare(listed, gone_counts, here_since) {
             Compared::Loaded(turns) => turns,
             Compared::Mended(turns) => {
                 super::rosters::count_mended("online", turns.len());
@@ -53,7 +60,7 @@ impl GatewayFeed {
     }
 }
 
-fn event((field, _, is_online): Turn) -> Option<Fleeting> {
-    let user = user_of_field(&field)?;
-    Some(if is_online { Fleeting::Online(user) } else { Fleeting::Offline(user) })
+fn event(turn: Turn) -> Option<Fleeting> {
+    let user = user_of_field(&turn.field)?;
+    Some(if turn.is_here { Fleeting::Online(user) } else { Fleeting::Offline(user) })
 }

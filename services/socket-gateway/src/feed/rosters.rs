@@ -3,9 +3,9 @@
 //!
 //! The cost of the comparison: each second the rooms in doubt, every five seconds all of them, 40
 //! bytes of question and 15 of answer for each, a thousand in a call: 10,000 rooms take ten calls
-//! and half a megabyte. Only where the digests differ are the members read, 50 bytes for each: a
-//! room of 10,000 is half a megabyte, and differs only if somebody moved in that millisecond or
-//! an event was lost.
+//! and half a megabyte. Only where the digests differ are the members read, 50 bytes for each, and
+//! 40 more for who came within the hour: a room of 10,000 is half a megabyte or nearly one, and
+//! differs only if somebody moved in that millisecond or an event was lost.
 
 use std::{
     collections::HashMap,
@@ -13,16 +13,16 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chat_core::{ConversationId, Event, Fleeting};
 use rand::RngExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{
     GatewayFeed,
-    book::{Book, Compared},
+    book::{Book, Compared, Entrance, Turn},
 };
 use crate::presence::{Census, Listed, Place};
 
@@ -38,10 +38,13 @@ const BATCH: usize = 1_000;
 /// Places whose members are read in one call.
 const PLACES: usize = 16;
 
-/// The books of the rooms that somebody here has entered.
+type Shared = Arc<Mutex<Book>>;
+
+/// The books of the rooms that somebody here has entered, or is about to.
 #[derive(Default)]
 pub(super) struct Rosters {
-    books: Mutex<HashMap<ConversationId, Arc<Mutex<Book>>>>,
+    /// Each with how many need it.
+    books: Mutex<HashMap<ConversationId, (Shared, usize)>>,
     /// Something may have been lost: all are compared at the next chance.
     trouble: AtomicBool,
 }
@@ -59,27 +62,31 @@ pub(super) fn count_mended(kind: &'static str, turns: usize) {
 }
 
 impl Rosters {
-    fn book(&self, room: ConversationId) -> Option<Arc<Mutex<Book>>> {
-        locked(&self.books).get(&room).map(Arc::clone)
+    fn book(&self, room: ConversationId) -> Option<Shared> {
+        locked(&self.books).get(&room).map(|(book, _)| Arc::clone(book))
     }
 
-    /// Somebody here has entered the room.
+    /// One more needs the room's book.
     pub(super) fn open(&self, room: ConversationId) {
-        locked(&self.books).entry(room).or_default();
+        locked(&self.books).entry(room).or_default().1 += 1;
     }
 
-    /// Forgets the room unless it `is_used`.
-    pub(super) fn close(&self, room: ConversationId, is_used: impl FnOnce() -> bool) {
+    /// One less does.
+    pub(super) fn close(&self, room: ConversationId) {
         let mut books = locked(&self.books);
-        if !is_used() {
-            books.remove(&room);
+        if let Some((_, uses)) = books.get_mut(&room) {
+            *uses -= 1;
+            if *uses == 0 {
+                books.remove(&room);
+            }
         }
     }
 
-    fn rooms(&self, only_doubtful: bool) -> Vec<Place> {
+    fn rooms(&self, only_doubtful: bool) -> Vec<ConversationId> {
         let books = locked(&self.books);
-        let wanted = books.iter().filter(|(_, book)| !only_doubtful || locked(book).is_doubtful());
-        wanted.map(|(room, _)| Place::Room(*room)).collect()
+        let wanted =
+            books.iter().filter(|(_, (book, _))| !only_doubtful || locked(book).is_doubtful());
+        wanted.map(|(room, _)| *room).collect()
     }
 }
 
@@ -92,13 +99,19 @@ impl GatewayFeed {
         // Told under the lock: a comparison must not come between.
         let mut book = book.as_ref().map(|book| locked(book));
         let news = match (event, &mut book) {
-            (Event::Fleeting(Fleeting::Entered { name, origin, .. }), Some(book)) => {
-                book.note(&name.key(), &name, true).map(|name| {
-                    Event::Fleeting(Fleeting::Entered { conversation: room, name, origin })
-                })
+            (Event::Fleeting(Fleeting::Entered { name, origin, ago, .. }), Some(book)) => {
+                let now = Instant::now();
+                let came = now.checked_sub(ago).unwrap_or(now);
+                let here_since = |field: &str| self.presence.here_since(Place::Room(room), field);
+                let entrance = book.enters(&name.key(), &name, came, here_since);
+                if let Some(Entrance { name, known, came }) = entrance {
+                    let entered = Fleeting::Entered { conversation: room, name, origin, ago };
+                    hub.tell_of(&Event::Fleeting(entered), known, came);
+                }
+                None
             }
             (Event::Fleeting(Fleeting::Left { name, .. }), Some(book)) => book
-                .note(&name.key(), &name, false)
+                .leaves(&name.key(), &name)
                 .map(|name| Event::Fleeting(Fleeting::Left { conversation: room, name })),
             (Event::Fleeting(Fleeting::MayHaveLeft { name, .. }), book) => {
                 book.iter_mut().for_each(|book| book.suspect(&name.key(), &name));
@@ -114,17 +127,46 @@ impl GatewayFeed {
     fn compare_room(&self, room: ConversationId, listed: Listed, gone_counts: bool) {
         let (Some(book), Some(hub)) = (self.rosters.book(room), self.hub(room)) else { return };
         let mut book = locked(&book);
-        let is_local = |field: &str| self.presence.is_here(Place::Room(room), field);
-        let Compared::Mended(turns) = book.compare(listed, gone_counts, is_local) else { return };
-        count_mended("room", turns.len());
-        for (field, name, is_here) in turns {
-            hub.tell(&Event::Fleeting(if is_here {
+        let here_since = |field: &str| self.presence.here_since(Place::Room(room), field);
+        let turns = match book.compare(listed, gone_counts, here_since) {
+            Compared::Mended(turns) => turns,
+            // Most were there before anybody here listened.
+            Compared::Loaded(mut turns) => {
+                let Some(since) = hub.oldest_listens_since() else { return };
+                turns.retain(|turn| turn.came.is_some_and(|came| came >= since));
+                turns
+            }
+        };
+        let mut mended = 0;
+        for Turn { field, name, is_here, came, known } in turns {
+            let event = Event::Fleeting(if is_here {
                 // Their own socket knows.
                 let origin = self.presence.socket(Place::Room(room), &field);
-                Fleeting::Entered { conversation: room, name, origin }
+                Fleeting::Entered { conversation: room, name, origin, ago: Duration::ZERO }
             } else {
                 Fleeting::Left { conversation: room, name }
-            }));
+            });
+            let at = came.unwrap_or_else(Instant::now);
+            mended += usize::from(hub.tell_of(&event, known, at));
+        }
+        count_mended("room", mended);
+    }
+
+    /// What was published since then may be lost. Who listens only since then may never have heard
+    /// of somebody whom others know, since they left and came back meanwhile.
+    pub(super) fn suspect_rosters(&self, deaf_since: Option<Instant>) {
+        let newest = |room| self.hub(room).and_then(|hub| hub.newest_listens_since());
+        for room in self.rosters.rooms(false) {
+            if deaf_since.is_none_or(|deaf| newest(room).is_some_and(|newest| newest >= deaf)) {
+                self.suspect_roster(room);
+            }
+        }
+        self.compare_rosters_soon();
+    }
+
+    fn suspect_roster(&self, room: ConversationId) {
+        if let Some(book) = self.rosters.book(room) {
+            locked(&book).suspect_all();
         }
     }
 
@@ -142,7 +184,8 @@ impl GatewayFeed {
             if all {
                 all_at = Instant::now();
             }
-            let mut places = self.rosters.rooms(!all);
+            let rooms = self.rosters.rooms(!all).into_iter();
+            let mut places: Vec<_> = rooms.map(Place::Room).collect();
             if all || self.crowds().online.is_doubtful() {
                 places.push(Place::Online);
             }
@@ -167,7 +210,14 @@ impl GatewayFeed {
             .map(|(place, _)| *place)
             .collect();
         for places in differing.chunks(PLACES) {
-            let (listed, gone_counts) = census.members(places).await?;
+            let Some((listed, gone_counts)) = census.members(places).await else {
+                for place in differing {
+                    if let Place::Room(room) = place {
+                        self.suspect_roster(room);
+                    }
+                }
+                return None;
+            };
             for (place, listed) in places.iter().zip(listed) {
                 match place {
                     Place::Room(room) => self.compare_room(*room, listed, gone_counts),

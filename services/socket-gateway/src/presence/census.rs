@@ -8,10 +8,25 @@ use std::{
 use chat_core::Username;
 use redis_link::{Line, Redis};
 
-use super::{LEASE, member::Place};
+use super::{LEASE, member::Place, scripts::CAME};
 
-/// Everybody in a place: the field and the name of each.
-pub type Listed = Vec<(String, Username)>;
+/// Somebody in a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// Who, within the place.
+    pub field: String,
+    /// The name that others see.
+    pub name: Username,
+    /// When they came, as far as Redis knows: by this clock, and later than the truth by no more
+    /// than an answer of Redis takes. Kept for an hour, and only for rooms.
+    pub came: Option<Instant>,
+}
+
+/// Everybody in a place.
+pub type Listed = Vec<Present>;
+
+/// How old an answer may be.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// The reading side of presence in Redis.
 pub struct Census {
@@ -53,20 +68,41 @@ impl Census {
         let answer = pipeline.query_async(&mut self.redis).await;
         let listed: Vec<HashMap<String, String>> = answer.ok()?;
         // Asked after the members: whatever emptied them is seen here.
-        let born: redis::RedisResult<Option<String>> =
-            redis::cmd("GET").arg(format!("{}born", self.keys)).query_async(&mut self.redis).await;
-        let born = born.ok()?;
+        let mut call = CAME.prepare_invoke();
+        call.key(format!("{}born", self.keys));
+        for place in places {
+            call.key(format!("{}came:{place}", self.keys));
+        }
+        let asked = Instant::now();
+        let answer = call.invoke_async(&mut self.redis).await;
+        let (born, came): (Option<String>, Vec<Vec<(String, i64)>>) = answer.ok()?;
+        let now = Instant::now();
+        if now - asked > ANSWER {
+            // This gateway slept: what the answer says of the time is no longer so.
+            return None;
+        }
         if born.is_none() || born != self.born {
             self.born = born;
             self.settles_until = Instant::now() + LEASE + Duration::from_secs(1);
         }
-        let listed = listed.into_iter().map(|rows| rows.into_iter().filter_map(parse).collect());
-        Some((listed.collect(), Instant::now() >= self.settles_until))
+        let listed = listed.into_iter().zip(came).map(|(rows, came)| {
+            let came: HashMap<_, _> = came.into_iter().collect();
+            let at = |field: &str| {
+                // A server that has just taken over may have a slower clock.
+                let ago = u64::try_from(*came.get(field)?).unwrap_or_default();
+                now.checked_sub(Duration::from_micros(ago))
+            };
+            rows.into_iter().filter_map(|row| parse(row, at)).collect()
+        });
+        Some((listed.collect(), now >= self.settles_until))
     }
 }
 
 /// A field, and how many gateways have it with the name that others see.
-fn parse((field, value): (String, String)) -> Option<(String, Username)> {
+fn parse(
+    (field, value): (String, String),
+    came: impl Fn(&str) -> Option<Instant>,
+) -> Option<Present> {
     let (_, name) = value.split_once(' ')?;
-    Some((field, Username::parse(name).ok()?))
+    Some(Present { came: came(&field), name: Username::parse(name).ok()?, field })
 }

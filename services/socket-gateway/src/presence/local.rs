@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chat_core::SocketKey;
@@ -24,6 +24,8 @@ pub(super) struct Move {
     pub(super) member: Member,
     /// The first socket there; `None`: there is none any more.
     pub(super) origin: Option<SocketKey>,
+    /// How long ago Redis heard of it, if it has forgotten that; else nothing.
+    pub(super) ago: Duration,
 }
 
 #[derive(Debug)]
@@ -31,19 +33,32 @@ struct Entry {
     member: Member,
     /// In the order in which they came.
     sockets: Vec<SocketKey>,
+    /// Since when it is here, if it is.
+    since: Instant,
     /// How often the last socket went.
     absence: u64,
     /// Counts as here though the last socket is gone: it may be back in a moment.
     held: bool,
     /// Redis was told that it is here.
     told: bool,
+    /// Since when others have known that it is here, whatever Redis forgets.
+    known: Option<Instant>,
     /// In the queue.
     waits: bool,
 }
 
 impl Entry {
-    const fn absent(member: Member) -> Self {
-        Self { member, sockets: Vec::new(), absence: 0, held: false, told: false, waits: false }
+    fn absent(member: Member) -> Self {
+        Self {
+            member,
+            sockets: Vec::new(),
+            since: Instant::now(),
+            absence: 0,
+            held: false,
+            told: false,
+            known: None,
+            waits: false,
+        }
     }
 
     const fn is_here(&self) -> bool {
@@ -75,6 +90,9 @@ impl Local {
         let (place, field) = (member.place(), member.field());
         let entries = state.places.entry(place).or_default();
         let entry = entries.entry(field.clone()).or_insert_with(|| Entry::absent(member));
+        if !entry.is_here() {
+            entry.since = Instant::now();
+        }
         if !entry.sockets.contains(&socket) {
             entry.sockets.push(socket);
         }
@@ -144,15 +162,25 @@ impl Local {
                 // Who is held has no socket, and is in no room.
                 let first = || entry.sockets.first().copied().unwrap_or(NO_SOCKET);
                 let origin = entry.told.then(first);
-                moves.push(Move { member: entry.member.clone(), origin });
+                let ago = entry.known.map(|known| known.elapsed()).unwrap_or_default();
+                entry.known = entry.told.then(|| entry.known.unwrap_or_else(Instant::now));
+                moves.push(Move { member: entry.member.clone(), origin, ago });
             }
             state.settle(place, field);
         }
         moves
     }
 
-    /// Learns whom Redis lists here, and queues all that is otherwise. Answers how many.
-    pub(super) fn reconcile(&self, listed: Vec<Member>) -> usize {
+    /// Others count nobody as here any more of whom they knew.
+    pub(super) fn lapse(&self) {
+        let mut state = self.state();
+        let entries = state.places.values_mut().flat_map(HashMap::values_mut);
+        entries.for_each(|entry| entry.known = None);
+    }
+
+    /// Learns whom Redis lists here, and queues all that is otherwise. Answers how many. Whom it
+    /// should list and does not has left for the others, unless Redis `is_emptied`.
+    pub(super) fn reconcile(&self, listed: Vec<Member>, is_emptied: bool) -> usize {
         let mut state = self.state();
         state.places.values_mut().flat_map(HashMap::values_mut).for_each(|entry| {
             entry.told = false;
@@ -163,6 +191,11 @@ impl Local {
                 entries.entry(member.field()).or_insert_with(|| Entry::absent(member.clone()));
             // By the name, in the letter case, that is listed: it will be taken off the list by it.
             (entry.member, entry.told) = (member, true);
+            entry.known.get_or_insert_with(Instant::now);
+        }
+        if !is_emptied {
+            let entries = state.places.values_mut().flat_map(HashMap::values_mut);
+            entries.filter(|entry| !entry.told).for_each(|entry| entry.known = None);
         }
         let all = state
             .places
@@ -182,17 +215,11 @@ impl Local {
         self.state().places.get(&place)?.get(field)?.sockets.first().copied()
     }
 
-    /// Is the member of this field here?
-    pub(super) fn is_here(&self, place: Place, field: &str) -> bool {
+    /// Since when is the member of this field here?
+    pub(super) fn here_since(&self, place: Place, field: &str) -> Option<Instant> {
         let state = self.state();
-        state.places.get(&place).and_then(|entries| entries.get(field)).is_some_and(Entry::is_here)
-    }
-
-    /// Has anybody a socket there?
-    pub(super) fn is_used(&self, place: Place) -> bool {
-        let state = self.state();
-        let mut entries = state.places.get(&place).into_iter().flat_map(HashMap::values);
-        entries.any(|entry| !entry.sockets.is_empty())
+        let entry = state.places.get(&place)?.get(field)?;
+        entry.is_here().then_some(entry.since)
     }
 
     /// Has anybody a socket anywhere here?
@@ -320,11 +347,37 @@ mod tests {
         local.enter(member("alice"), socket(1));
         local.enter(member("bob"), socket(2));
         moves(&local);
-        local.reconcile(vec![member("Bob"), member("carol")]);
+        local.reconcile(vec![member("Bob"), member("carol")], false);
         let mut told = moves(&local);
         told.sort();
         assert_eq!(told, [("alice".to_owned(), true), ("carol".to_owned(), false)]);
         local.leave(&member("bob"), socket(2), false);
         assert_eq!(local.take(1)[0].member.name().as_str(), "Bob", "as Redis lists him");
+    }
+
+    #[test]
+    fn what_redis_forgot_is_told_with_its_age_unless_others_have_counted_it_as_gone() {
+        let local = Local::default();
+        local.enter(member("alice"), socket(1));
+        let told = |what: &str| {
+            let moves = local.take(100);
+            assert_eq!(moves.len(), 1, "{what}");
+            moves[0].ago
+        };
+        assert_eq!(told("at first"), Duration::ZERO);
+        local.reconcile(Vec::new(), true);
+        let ago = told("after Redis was emptied");
+        assert!(ago > Duration::ZERO);
+        local.reconcile(Vec::new(), true);
+        assert!(told("after it was emptied again") > ago);
+        local.reconcile(Vec::new(), false);
+        assert_eq!(told("after the others took her off the list"), Duration::ZERO);
+        local.lapse();
+        local.reconcile(Vec::new(), true);
+        assert_eq!(told("after a lapse"), Duration::ZERO);
+        local.leave(&member("alice"), socket(1), false);
+        local.take(100);
+        local.enter(member("alice"), socket(2));
+        assert_eq!(told("as she comes back"), Duration::ZERO);
     }
 }

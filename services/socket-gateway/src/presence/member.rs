@@ -1,6 +1,6 @@
 //! Who is where, as Redis and other gateways know it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use chat_core::{ConversationId, Event, Fleeting, SocketKey, Topic, User, Username};
 use prost::Message as _;
@@ -81,12 +81,17 @@ impl Member {
     }
 
     /// Where others hear of a first socket or a last one, and what: protobuf, ready to publish.
-    pub(super) fn announcement(&self, origin: Option<SocketKey>) -> (Topic, Vec<u8>) {
+    /// `ago`: when the first came.
+    pub(super) fn announcement(
+        &self,
+        origin: Option<SocketKey>,
+        ago: Duration,
+    ) -> (Topic, Vec<u8>) {
         let (topic, told) = match (self, origin) {
             (Self::InRoom(conversation, name), origin) => {
                 let (conversation, name) = (*conversation, name.clone());
                 let told = match origin {
-                    Some(origin) => Fleeting::Entered { conversation, name, origin },
+                    Some(origin) => Fleeting::Entered { conversation, name, origin, ago },
                     None => Fleeting::Left { conversation, name },
                 };
                 (Topic::Conversation(conversation), told)

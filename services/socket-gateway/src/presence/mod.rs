@@ -9,7 +9,7 @@
 //!
 //! Redis hears only of a user's first socket in a place on this gateway, and of the last. There,
 //! `place:<id>` (and `place:online`) counts for each user the gateways where they are, and
-//! `digests` sums up each place; `gateway:<epoch>` lists what a gateway has entered; `gateways`
+//! `digests` sums up each place, `came:<id>` says when who is in a room came; `gateway:<epoch>` lists what a gateway has entered; `gateways`
 //! holds the end of each gateway's lease, `fences` its generation, `left` who said farewell. A
 //! script changes all of them at once and publishes a first or a last; whose lease ends is cleared
 //! by the others. `born` tells Redis from Redis emptied: then each gateway says everything again
@@ -34,7 +34,7 @@ use chat_core::{Caller, ConversationId, SocketKey, User, process::Shutdown};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 pub use self::{
-    census::{Census, Listed},
+    census::{Census, Listed, Present},
     member::{Place, field_of_user, user_of_field, weight},
     registry::Registry,
 };
@@ -96,16 +96,10 @@ impl Presence {
         }
     }
 
-    /// Has anybody a socket here in that room?
+    /// Since when is who has this field here? They are not gone, whatever Redis says.
     #[must_use]
-    pub fn is_used(&self, conversation: ConversationId) -> bool {
-        self.local.is_used(Place::Room(conversation))
-    }
-
-    /// Is who has this field here? Then they are not gone, whatever Redis says.
-    #[must_use]
-    pub fn is_here(&self, place: Place, field: &str) -> bool {
-        self.local.is_here(place, field)
+    pub fn here_since(&self, place: Place, field: &str) -> Option<Instant> {
+        self.local.here_since(place, field)
     }
 
     /// One of their sockets here, or one that nobody has.
@@ -132,7 +126,7 @@ impl Presence {
                 () = shutdown.begun() => break,
                 _ = beat.tick() => {
                     beats = beats.wrapping_add(1);
-                    if self.beat(&mut registry, beats, &trouble).await {
+                    if self.beat(&mut registry, beats, renewed, &trouble).await {
                         renewed = Instant::now();
                     }
                     self.measure(renewed);
@@ -160,12 +154,21 @@ impl Presence {
         }
     }
 
-    /// Was the lease renewed?
-    async fn beat(&self, registry: &mut Registry, beats: u32, trouble: &impl Fn()) -> bool {
+    /// Was the lease renewed? Last time it was at `before`.
+    async fn beat(
+        &self,
+        registry: &mut Registry,
+        beats: u32,
+        before: Instant,
+        trouble: &impl Fn(),
+    ) -> bool {
         let Some(renewed) = registry.renew().await else { return false };
+        if before.elapsed() >= LEASE {
+            self.local.lapse();
+        }
         if renewed != Renewed::Held || beats.is_multiple_of(BEATS_A_CHECK) {
             let Some(listed) = registry.listed().await else { return true };
-            let differences = self.local.reconcile(listed);
+            let differences = self.local.reconcile(listed, renewed == Renewed::Emptied);
             if renewed != Renewed::Held {
                 metrics::counter!("switchboard_presence_restatements_total").increment(1);
                 tracing::info!(?renewed, differences, "presence: telling Redis everything again");

@@ -20,6 +20,9 @@ use super::{
 /// Moves in one round trip.
 pub(super) const BATCH: usize = 256;
 
+/// For how long Redis keeps who came when.
+const CAME_KEPT: Duration = Duration::from_secs(60 * 60);
+
 /// How long one clearing of the dead may take; the next beat goes on.
 const CLEARING: Duration = Duration::from_millis(1_500);
 
@@ -53,6 +56,8 @@ pub struct Registry {
     generation: u64,
     /// What tells Redis as it is from Redis after it was emptied. Empty: not yet known.
     born: String,
+    /// Redis was emptied, and has not been told everything again.
+    is_emptied: bool,
     is_in_step: bool,
 }
 
@@ -66,6 +71,7 @@ impl Registry {
             epoch: format!("{epoch:016x}"),
             generation: 0,
             born: String::new(),
+            is_emptied: false,
             is_in_step: false,
         }
     }
@@ -120,9 +126,9 @@ impl Registry {
         match in_time(call.invoke_async::<(String, i64)>(&mut self.redis)).await {
             Ok((born, held)) => {
                 let before = std::mem::replace(&mut self.born, born);
-                let is_emptied = !before.is_empty() && before != self.born;
+                self.is_emptied |= !before.is_empty() && before != self.born;
                 self.is_in_step &= held == 1;
-                Some(match (is_emptied, self.is_in_step) {
+                Some(match (self.is_emptied, self.is_in_step) {
                     (true, _) => Renewed::Emptied,
                     (false, true) => Renewed::Held,
                     (false, false) => Renewed::Unknown,
@@ -141,7 +147,7 @@ impl Registry {
         let mut ask = redis::cmd("SMEMBERS");
         match in_time(ask.arg(list).query_async::<Vec<String>>(&mut self.redis)).await {
             Ok(listed) => {
-                self.is_in_step = true;
+                (self.is_in_step, self.is_emptied) = (true, false);
                 Some(listed.iter().filter_map(|raw| Member::decode(raw)).collect())
             }
             Err(cause) => {
@@ -173,7 +179,7 @@ impl Registry {
                 .iter()
                 .filter_map(|(epoch, raw)| {
                     let member = Member::decode(raw)?;
-                    let moved = Move { member: member.clone(), origin: None };
+                    let moved = Move { member: member.clone(), origin: None, ago: Duration::ZERO };
                     Some(self.call(epoch, "", &member, &moved))
                 })
                 .collect();
@@ -200,14 +206,18 @@ impl Registry {
         for key in ["digests", "gateways", "settling"] {
             call.key(format!("{}{key}", self.keys));
         }
-        let (topic, told) = member.announcement(moved.origin);
-        call.arg(epoch).arg(generation).arg(member.encode()).arg(place).arg(&field);
+        call.key(format!("{}came:{place}", self.keys));
+        let (topic, told) = member.announcement(moved.origin, moved.ago);
+        call.arg(epoch).arg(generation).arg(member.encode()).arg(&place).arg(&field);
         call.arg(member.name().as_str()).arg(weight(&field).to_string());
         let lane = self.redis.lane();
         call.arg(lane.verb()).arg(lane.channel(topic)).arg(told);
-        if moved.origin.is_none() {
-            call.arg(member.suspicion());
-        }
+        match (moved.origin, member) {
+            (None, _) => call.arg(member.suspicion()),
+            (Some(_), Member::InRoom(..)) => call.arg(micros(moved.ago)).arg(micros(CAME_KEPT)),
+            // Whoever watches is told in any case.
+            (Some(_), Member::Online(_)) => call.arg(""),
+        };
         call
     }
 
@@ -227,6 +237,10 @@ impl Registry {
 async fn in_time<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let late = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
     timeout(BEAT, asked).await.unwrap_or_else(late)
+}
+
+fn micros(duration: Duration) -> String {
+    duration.as_micros().to_string()
 }
 
 fn millis(duration: Duration) -> String {

@@ -8,9 +8,10 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// KEYS: `fences`, `gateway:<epoch>`, `place:<place>`, `digests`. ARGV: the epoch, its generation,
-/// the list's entry, the place, the field, the name, the weight, how to publish, the channel, what
-/// is published.
+/// KEYS: `fences`, `gateway:<epoch>`, `place:<place>`, `digests`, `gateways`, `settling`,
+/// `came:<place>`. ARGV: the epoch, its generation, the list's entry, the place, the field, the
+/// name, the weight, how to publish, the channel, what is published, how many microseconds ago the
+/// user came, or nothing if nobody asks, for how many microseconds that is kept.
 /// Answers -1 if this generation of the gateway is not known, 1 if it was a first, else 0.
 pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -24,13 +25,20 @@ pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| {
          end
          redis.call('HSET', KEYS[3], ARGV[5], '1 ' .. ARGV[6])
          redis.call('HINCRBY', KEYS[4], ARGV[4], ARGV[7])
+         if ARGV[11] ~= '' then
+           local t = redis.call('TIME')
+           local now = t[1] * 1000000 + t[2]
+           redis.call('ZADD', KEYS[7], now - ARGV[11], ARGV[5])
+           redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - ARGV[12])
+           redis.call('PEXPIRE', KEYS[7], math.floor(ARGV[12] / 1000))
+         end
          redis.call(ARGV[8], ARGV[9], ARGV[10])
          return 1",
     )
 });
 
-/// KEYS: as above, `gateways`, `settling`. ARGV: as above, and what is published while Redis
-/// settles; the generation is empty for a gateway that must be dead, i.e. its lease over. Answers
+/// KEYS: as above. ARGV: as the first ten above, and what is published while Redis settles; the
+/// generation is empty for a gateway that must be dead, i.e. its lease over. Answers
 /// as above. While Redis settles, somebody else's word that the user is still there may be under
 /// way: then others hear only that they may have left, and the comparison of rosters decides.
 pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
@@ -51,6 +59,7 @@ pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
            return 0
          end
          redis.call('HDEL', KEYS[3], ARGV[5])
+         redis.call('ZREM', KEYS[7], ARGV[5])
          if redis.call('HINCRBY', KEYS[4], ARGV[4], '-' .. ARGV[7]) == 0 then
            redis.call('HDEL', KEYS[4], ARGV[4])
          end
@@ -106,5 +115,20 @@ pub(super) static DEAD: LazyLock<Script> = LazyLock::new(|| {
            if #entries >= 2 * ARGV[2] then break end
          end
          return {forgotten, died, entries}",
+    )
+});
+
+/// KEYS: `born`, and `came:<place>` of some places. Answers the birth, and for each place by turns
+/// the field of somebody who came not long ago, and how many microseconds ago that was.
+pub(super) static CAME: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local t = redis.call('TIME')
+         local now, places = t[1] * 1000000 + t[2], {}
+         for n = 2, #KEYS do
+           local came = redis.call('ZRANGE', KEYS[n], 0, -1, 'WITHSCORES')
+           for score = 2, #came, 2 do came[score] = now - came[score] end
+           places[n - 1] = came
+         end
+         return {redis.call('GET', KEYS[1]), places}",
     )
 });

@@ -250,6 +250,106 @@ async fn what_a_gateway_did_not_hear_it_finds_out_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_to_a_gateway_without_redis_hears_who_came_after_and_not_who_was_there()
+-> Result<()> {
+    let options = Options { straits: true, ..three("presence-first-reading")? };
+    let arena = Arena::own(options).await?;
+    let [a, b, c, d] = ["alice", "bob", "carol", "dave"].map(|name| arena.newcomer(name));
+    let (a, b, c, d) = (a.await?, b.await?, c.await?, d.await?);
+    let (alice, bob, carol) = (a.enters(1).await?, b.enters(2).await?, c.enters(3).await?);
+    let daves = d.enters(2).await?;
+    let room = alice.makes_room(&arena.unique("room")).await?;
+    alice.joins(&room).await?;
+    arena.stack.straits().set(Link::GatewayToRedis(2), Weather::Cut);
+    // Whatever Redis tells of Carol, gateway 2 does not hear it.
+    bob.joins(&room).await?;
+    carol.joins(&room).await?;
+    within(SOON, "Alice knows", || in_room(&alice, &c.name) == [true]).await?;
+    daves.joins(&room).await?;
+    arena.stack.straits().set(Link::GatewayToRedis(2), Weather::Fair);
+    within(SOON, "Bob knows", || in_room(&bob, &c.name) == [true]).await?;
+    within(SOON, "Carol knows", || in_room(&carol, &b.name) == [true]).await?;
+    sleep(QUIET).await;
+    assert_eq!(in_room(&bob, &c.name), [true], "once");
+    assert!(in_room(&bob, &a.name).is_empty(), "Alice was always there");
+    for name in [&a.name, &c.name] {
+        assert!(in_room(&daves, name).is_empty(), "{name} was there before Dave");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_while_another_is_out_hears_that_they_came_back_whatever_is_lost() -> Result<()> {
+    let options = Options { straits: true, ..three("presence-back-unheard")? };
+    let arena = Arena::own(options).await?;
+    let party = Party::on(&arena).await?;
+    let (d, e) = (arena.newcomer("dave").await?, arena.newcomer("erin").await?);
+    // Bob and Dave were there in this order, when gateway 2 still heard all.
+    let daves = d.enters(2).await?;
+    daves.joins(&party.room).await?;
+    within(SOON, "Bob knows Dave", || in_room(&party.bob, &d.name) == [true]).await?;
+    let erins = e.enters(2).await?;
+    arena.stack.straits().set(Link::GatewayToRedis(2), Weather::Cut);
+    party.carol.leaves_room(&party.room).await?;
+    let carol = &party.carol.name;
+    within(SOON, "Alice knows", || in_room(&party.alice, carol) == [true, false]).await?;
+    erins.joins(&party.room).await?;
+    party.carol.joins(&party.room).await?;
+    // So long that gateway 2 has to say everybody again.
+    let gone = || in_room(&party.alice, &party.bob.name) == [true, false];
+    within(LEASE_PROMISE, "Bob is gone", gone).await?;
+    arena.stack.straits().set(Link::GatewayToRedis(2), Weather::Fair);
+    within(SOON, "Erin knows", || in_room(&erins, carol) == [true]).await?;
+    let back = || in_room(&party.alice, &party.bob.name) == [true, false, true];
+    within(SOON, "Bob is back", back).await?;
+    sleep(QUIET).await;
+    assert_eq!(in_room(&erins, carol), [true], "once");
+    assert_eq!(in_room(&party.bob, carol), [true], "Bob never heard that she was out");
+    assert_eq!(in_room(&daves, carol), [true], "she had been there before him, and came anew");
+    for name in [&party.alice.name, &party.bob.name, &d.name] {
+        assert!(in_room(&erins, name).is_empty(), "{name} was there before Erin");
+    }
+    assert!(in_room(&daves, &party.bob.name).is_empty(), "Bob was there before Dave");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_to_a_room_just_after_redis_was_emptied_has_those_there_before() -> Result<()> {
+    let arena = Arena::own(three_with_own_servers("presence-emptied-before")?).await?;
+    let [a, b, c] = ["alice", "bob", "carol"].map(|name| arena.newcomer(name));
+    let (a, b, c) = (a.await?, b.await?, c.await?);
+    let (alice, bob, carol) = (a.enters(1).await?, b.enters(2).await?, c.enters(3).await?);
+    let mut rooms = Vec::new();
+    for _ in 0..5 {
+        let room = alice.makes_room(&arena.unique("room")).await?;
+        alice.joins(&room).await?;
+        carol.joins(&room).await?;
+        rooms.push(room);
+    }
+    let both = || in_room(&alice, &c.name) == vec![true; rooms.len()];
+    within(SOON, "Redis knows both", both).await?;
+    empty_redis(&arena).await?;
+    for room in &rooms {
+        bob.joins(room).await?;
+    }
+    let deadline = Instant::now() + SOON;
+    while !is_told_again(&arena, &rooms).await? {
+        ensure!(Instant::now() < deadline, "the gateways do not say who is there");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let all = vec![true; rooms.len()];
+    within(SOON, "Alice knows", || in_room(&alice, &b.name) == all).await?;
+    sleep(SETTLED).await;
+    for name in [&a.name, &c.name] {
+        assert!(in_room(&bob, name).is_empty(), "{name} was there before");
+    }
+    carol.leaves();
+    let left = vec![false; rooms.len()];
+    within(SOON, "Bob knows that Carol left", || in_room(&bob, &c.name) == left).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_gateways_that_die_at_once_leave_no_ghost() -> Result<()> {
     let arena = Arena::own(three("presence-two-died")?).await?;
     let party = Party::on(&arena).await?;
