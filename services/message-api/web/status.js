@@ -3,6 +3,7 @@
 import {
   age, count, cpu, health, History, latency, line, memory, rate, Roll, SPAN, stateOf, time,
 } from "./status-model.js";
+import { device, tab } from "./storage.js";
 
 const TOKEN = "switchboard-status-token";
 const EVERY = 1_000;
@@ -11,6 +12,10 @@ const PATIENCE = 3_000;
 /** After so many seconds without an answer what is shown is called old. */
 const OLD = 3;
 const [WIDTH, HEIGHT] = [240, 48];
+
+// The colours that were chosen in the chat.
+const theme = device.getItem("theme");
+if (["light", "dark"].includes(theme)) document.documentElement.dataset.theme = theme;
 
 const seconds = () => performance.now() / 1_000;
 const at = (id) => document.getElementById(id);
@@ -193,7 +198,7 @@ let isRefused = false;
 let began = seconds();
 
 async function ask() {
-  const token = sessionStorage.getItem(TOKEN);
+  const token = tab.getItem(TOKEN);
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   const response = await fetch("/status.json", {
     headers, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PATIENCE),
@@ -205,7 +210,7 @@ async function ask() {
 
 function refused(token) {
   isRefused = true;
-  sessionStorage.removeItem(TOKEN);
+  tab.removeItem(TOKEN);
   form.hidden = false;
   board.hidden = true;
   at("forget").hidden = true;
@@ -265,7 +270,7 @@ function draw() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(TOKEN, at("token").value.trim());
+  tab.setItem(TOKEN, at("token").value.trim());
   at("token").value = "";
   isRefused = false;
   began = seconds();
@@ -273,7 +278,7 @@ form.addEventListener("submit", (event) => {
 });
 
 at("forget").addEventListener("click", () => {
-  sessionStorage.removeItem(TOKEN);
+  tab.removeItem(TOKEN);
   beat().then(draw);
 });
 

@@ -36,6 +36,11 @@ async fn while_redis_is_away_or_hangs_a_message_api_tells_of_itself() -> Result<
     assert!(lost.context("the metric")?.parse::<f64>()? >= 1.0);
     redis.restart().await?;
     status_turns(&arena, PATIENCE, |now| is_whole(now, 1)).await;
+    for part in [arena.stack.gateway(1), arena.stack.gateway(2), arena.stack.api(1)] {
+        let lines = part.log_lines();
+        let told = lines.iter().filter(|line| line.contains("status board")).count();
+        assert_eq!(told, 1, "{}: {lines:#?}", part.name());
+    }
 
     redis.pause()?;
     let (now, _) = status_turns(&arena, PATIENCE, |now| is_alone(&arena, now)).await;
