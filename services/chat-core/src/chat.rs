@@ -7,9 +7,10 @@ use crate::{
     error::{ChatError, Result},
     event::Change,
     ids::{ConversationId, MessageId, Seq, SessionId, SocketKey},
+    inbox::Inbox,
     model::{
         Caller, Conversation, ConversationPage, Credential, History, Login, Message, NewMessage,
-        Peer, Session, Span, User, UserPage,
+        Peer, Seen, Session, Span, User, UserPage,
     },
     text::{MessageText, Password, Title, Username},
 };
@@ -74,6 +75,10 @@ pub trait Chat: Send + Sync + 'static {
     /// Those where nothing was ever said come last. None for guests.
     async fn directs(&self, caller: &Caller, limit: u32) -> Result<Vec<Conversation>>;
 
+    /// The caller's inbox: at most so many rooms, the lobby among them, and so many directs (each
+    /// cut to [`ROWS_MAX`](crate::inbox::ROWS_MAX)). Guests have none: `unauthorised`.
+    async fn inbox(&self, caller: &Caller, rooms: u32, directs: u32) -> Result<Inbox>;
+
     // Messages.
 
     /// Posts. When this returns, the message is durable and every socket that follows the
@@ -128,12 +133,14 @@ pub trait Chat: Send + Sync + 'static {
     async fn unread_count(&self, caller: &Caller, conversation: ConversationId) -> Result<u64>;
 
     /// How far the caller had read a conversation, as the time of the newest message they had
-    /// seen (`None`: never), and moves that mark to `seen` if that is later. None for guests.
+    /// seen (`None`: never), and moves that mark to `seen` if that is later. None for guests. Up to
+    /// a message only the lobby and rooms are seen (those of directs are read one by one); fails
+    /// with `not_found` for a message that never was there.
     async fn mark_seen(
         &self,
         caller: &Caller,
         conversation: ConversationId,
-        seen: Option<OffsetDateTime>,
+        seen: Option<Seen>,
     ) -> Result<Option<OffsetDateTime>>;
 
     // Repair: for those who hold sockets, not for users.

@@ -10,6 +10,7 @@
 //! | [`feed`] | the port `Feed`: hear |
 //! | [`roster`] | who is online |
 //! | [`media`] | the port `Media`: keep files |
+//! | [`inbox`] | somebody's list of conversations, with what is unread |
 //! | [`rights`] | who may do what, in one place |
 //! | [`error`] | the one error, and its table of statuses |
 //! | [`trace`] | spans of traces, made only where they are kept |
@@ -23,6 +24,7 @@ pub mod error;
 pub mod event;
 pub mod feed;
 pub mod ids;
+pub mod inbox;
 pub mod media;
 pub mod model;
 pub mod process;
@@ -36,6 +38,7 @@ pub use error::{ChatError, Code, Result};
 pub use event::{Change, ChangeKind, Event, Fleeting, Notice, Topic};
 pub use feed::{CloseReason, Feed, Follow, Frame, Listener, Render, Sink};
 pub use ids::{ConversationId, MessageId, Seq, SessionId, SocketKey, UserId};
+pub use inbox::Inbox;
 pub use media::Media;
 pub use model::{
     Author, Caller, Conversation, ConversationKind, Credential, Login, Message, Session, User, Via,

@@ -184,6 +184,15 @@ pub enum Peer {
     Id(UserId),
 }
 
+/// How far somebody has seen a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Up to this message of it.
+    Message(MessageId),
+    /// What had been stored by then.
+    At(OffsetDateTime),
+}
+
 /// Which part of a history is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {

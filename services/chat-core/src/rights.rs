@@ -2,7 +2,7 @@
 
 use crate::{
     error::{ChatError, Code, Result},
-    model::{Author, Caller, ConversationKind},
+    model::{Author, Caller, ConversationKind, User},
 };
 
 /// What can be done in a conversation.
@@ -49,10 +49,17 @@ pub fn begin_conversation(caller: &Caller) -> Result<()> {
     }
 }
 
+/// Whose inbox is the caller's? Guests have none.
+pub fn own_inbox(caller: &Caller) -> Result<&User> {
+    caller
+        .user()
+        .ok_or_else(|| ChatError::new(Code::Unauthorised, "guests have no inbox, log in first"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::UserId, model::User, text::Username};
+    use crate::{ids::UserId, text::Username};
 
     fn user(id: u64) -> User {
         User { id: UserId(id), name: Username::parse(&format!("user{id}")).expect("a name") }

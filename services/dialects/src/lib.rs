@@ -8,13 +8,16 @@
 //! |---|---|---|---|
 //! | [`conversations`] | 001 | `/auth/register`, `/api/conversations…` | `/ws/conversations/{id}` |
 //! | [`tinychat`] | 000 | `/api/v1/messages` | Socket.IO, `/` and `/tinychat` |
-//! | [`one_to_one`] | 002 | `/register`, `/login`, `/logout`, page `/io` | Socket.IO, `/` and `/one-to-one` |
+//! | [`one_to_one`] | 002 | `/register`, `/login`, `/logout`, pages `/`, `/io` | Socket.IO, `/` and `/one-to-one` |
 //! | [`messenger`] | 003 | `/api/auth/…`, `/api/upload/files`, `/media/…` | Socket.IO path `/ws`, namespace `/chat`; plain WebSocket `/ws` |
 //! | [`chatto`] | 004 | `/api/register`, `/api/login`, `/api/verify`, `/api/rooms` | Socket.IO, `/` and `/chatto` |
+//!
+//! Beside them `inbox`, of no protocol: what any client needs to draw its list of conversations.
 
 pub mod chatto;
 pub mod conversations;
 pub mod handshake;
+mod inbox;
 pub mod live;
 pub mod messenger;
 pub mod observe;

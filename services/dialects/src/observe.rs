@@ -29,6 +29,15 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("chatto", &["join room", "leave room", "chat message", "create room", "typing"]),
 ];
 
+/// The events by which clients post, with their protocols.
+pub const POSTS: &[(&str, &str)] = &[
+    ("tinychat", "send:message"),
+    ("conversations", "post"),
+    ("one-to-one", "chatMessage"),
+    ("messenger", "send-message"),
+    ("chatto", "chat message"),
+];
+
 /// One event of one protocol. Found once: this is counted for each.
 pub struct Kind {
     protocol: &'static str,
@@ -134,5 +143,8 @@ mod tests {
             }
         }
         assert_eq!(kind("chatto", "made up").protocol, "none");
+        for (protocol, event) in POSTS {
+            assert_eq!(kind(protocol, event).protocol, *protocol, "{event}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Reading what a client sent, field by field, with a refusal that names the field.
 
-use chat_core::{ChatError, Code, Result, Seq, Username};
+use chat_core::{ChatError, Code, MessageId, Result, Seq, Username};
 use serde_json::{Map, Value};
 
 /// The fields of one event's payload.
@@ -35,6 +35,21 @@ impl<'a> Fields<'a> {
             Some(other) => {
                 let kind = kind(other);
                 Err(ChatError::invalid_payload(format!("`{name}` must be a string, not {kind}")))
+            }
+        }
+    }
+
+    /// A message's id that may be absent or null. Ids are numbers; as strings they are taken too.
+    pub fn optional_message(self, name: &'static str) -> Result<Option<MessageId>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(id)) => id.parse().map(Some),
+            Some(Value::Number(id)) => id.to_string().parse().map(Some),
+            Some(other) => {
+                let kind = kind(other);
+                Err(ChatError::invalid_payload(format!(
+                    "`{name}` must be a message's id, not {kind}"
+                )))
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use serde::Serialize;
+use status_board::{Condition, State as Expect};
 use telemetry::metrics::Metrics;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
@@ -94,6 +95,20 @@ impl Health {
     /// Notes what MySQL's state is.
     pub fn mysql(&self, outcome: Result<(), String>) {
         self.update(|report| report.mysql = outcome.err().unwrap_or_else(|| "ok".into()));
+    }
+
+    /// The same, for the status board.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let report = self.board.borrow();
+        let state = match report.phase {
+            Phase::Stopping => Expect::Draining,
+            Phase::Serving if report.ready => Expect::Ready,
+            Phase::Serving | Phase::Starting => Expect::Unready,
+        };
+        let answers = [("mysql", &report.mysql), ("redis", &report.redis)];
+        let lacks = answers.into_iter().filter(|(_, answer)| *answer != "ok");
+        Condition { state, lacks: lacks.map(|(who, why)| format!("{who}: {why}")).collect() }
     }
 
     /// Asks MySQL and Redis again and again.

@@ -9,8 +9,10 @@ use chat_core::{
     process::{Backoff, Shutdown, open_as_many_files_as_allowed},
 };
 use dialects::rest::RestState;
+use redis_link::Line;
 use sqlx::mysql::MySqlConnectOptions;
-use telemetry::Traces;
+use status_board::{Board, Reporter};
+use telemetry::{Traces, metrics::Metrics};
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 
 use crate::{
@@ -24,9 +26,11 @@ use crate::{
     passwords::Passwords,
     publisher::Publisher,
     sessions::Sessions,
+    status::Status,
     store::{Store, StoreError, database, group_commit::GroupCommit, migrate::migrate},
     tokens::Tokens,
     watch::Watches,
+    web::{self, Web},
 };
 
 /// How long MySQL may be away at the start.
@@ -70,13 +74,13 @@ pub async fn run(config: &Config, settings: &Settings, traces: &Traces) -> Resul
     let (health, stages) = (Health::default(), Stages::default());
     // Until the very end, so that a shutdown can be watched.
     let admin = Shutdown::new();
-    serve_admin(config.admin_addr, &health, &admin).await?;
+    let metrics = serve_admin(config.admin_addr, &health, &admin).await?;
     let mut signal = std::pin::pin!(Shutdown::signal());
     tokio::select! {
         ready = database_ready(&settings.database, &health) => ready?,
         stop = &mut signal => return Ok(stop?),
     }
-    let (http, grpc) = start(config, settings, &health, &stages).await?;
+    let (http, grpc) = start(config, settings, &health, metrics, &stages).await?;
     health.enter(Phase::Serving);
     let stopped = tokio::select! {
         stop = &mut signal => stop.context("waiting for signals"),
@@ -112,6 +116,7 @@ async fn start(
     config: &Config,
     settings: &Settings,
     health: &Health,
+    metrics: Metrics,
     stages: &Stages,
 ) -> Result<(Serving, Serving)> {
     let rules = rules(config, settings, health, stages).await?;
@@ -124,27 +129,51 @@ async fn start(
     let (gateways, others) = (settings.service_token.as_ref(), settings.service_tokens.as_ref());
     let tokens = ServiceTokens::new(gateways, others).map_err(anyhow::Error::msg)?;
     tokens.follow(gateways, others, tasks);
+    let status = status(config, settings, health, metrics, tokens.clone(), &stages.publishing);
     let service =
         grpc::Service { chat: Arc::clone(&chat), limits, tokens, watches, stop: tasks.clone() };
     let tls = settings.grpc_tls.clone();
     let grpc = tasks.spawn(grpc::serve(listener, service, tls, health.clone(), tasks.clone()));
+    let protocols = config.protocols();
+    let web = Arc::new(Web::new(&protocols, limits.password_min));
     let legs = dialects::rest::router(RestState {
         chat,
         media: Arc::new(library),
-        protocols: config.protocols(),
+        pages: web.clone(),
+        protocols,
         limits,
         secure_cookies: config.environment == Environment::Production,
         session_ttl: config.session_ttl(),
         guests: config.guests,
         lobby_max: config.lobby_max,
     });
+    let legs = legs.merge(status.router().into());
     let listener = bind("HTTP_ADDR", config.http_addr).await?;
     let http = tasks.spawn(serve_http(
         listener,
-        http::router(legs, config.trace_from_callers),
+        http::router(legs, web::routes(web), config.trace_from_callers),
         tasks.clone(),
     ));
     Ok((http, grpc))
+}
+
+/// What `/status.json` answers from. This replica beats until the last event is published.
+fn status(
+    config: &Config,
+    settings: &Settings,
+    health: &Health,
+    metrics: Metrics,
+    tokens: ServiceTokens,
+    tasks: &Shutdown,
+) -> Status {
+    let board = Board::new(&settings.redis, &Line::steady(&settings.redis));
+    let me = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let reporter = Reporter::new(board.clone(), metrics, me, config.http_addr, &[]);
+    let is_open = config.environment == Environment::Development;
+    let status = Status::new(board, reporter.latest(), tokens, is_open);
+    let health = health.clone();
+    tasks.spawn(reporter.run(move || health.condition(), tasks.clone()));
+    status
 }
 
 async fn rules(
@@ -185,12 +214,12 @@ async fn serve_http(listener: TcpListener, router: axum::Router, tasks: Shutdown
         .context("serving REST")
 }
 
-async fn serve_admin(address: SocketAddr, health: &Health, tasks: &Shutdown) -> Result<()> {
+async fn serve_admin(address: SocketAddr, health: &Health, tasks: &Shutdown) -> Result<Metrics> {
     let listener = bind("ADMIN_ADDR", address).await?;
     let metrics = counts::start(tasks)?;
-    let serving = admin::serve(listener, health.clone(), metrics);
+    let serving = admin::serve(listener, health.clone(), metrics.clone());
     tasks.spawn_until_stopped(logged("admin", serving));
-    Ok(())
+    Ok(metrics)
 }
 
 async fn logged(what: &'static str, serving: impl Future<Output = std::io::Result<()>>) {

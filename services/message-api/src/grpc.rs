@@ -18,7 +18,7 @@ use std::sync::Arc;
 use chat_core::{Chat, ChatError, ConversationId, Limits, MessageId, Seq, process::Shutdown};
 use futures_util::stream::BoxStream;
 use switchboard_proto::{
-    convert::{instant, timestamp},
+    convert::timestamp,
     status::from_error,
     v1::{self, chat_service_server::ChatService},
 };
@@ -266,6 +266,20 @@ impl ChatService for Service {
         .await
     }
 
+    async fn get_inbox(
+        &self,
+        request: Request<v1::GetInboxRequest>,
+    ) -> Answer<v1::GetInboxResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let caller = parse::caller(&*self.chat, request.caller).await?;
+            let inbox =
+                self.chat.inbox(&caller, request.rooms_limit, request.directs_limit).await?;
+            Ok((&inbox).into())
+        })
+        .await
+    }
+
     async fn post_message(
         &self,
         request: Request<v1::PostMessageRequest>,
@@ -379,8 +393,9 @@ impl ChatService for Service {
         let request = request.into_inner();
         answer(async {
             let id = parse::conversation(&request.conversation_id)?;
+            let seen = parse::seen(request.message_id, request.seen)?;
             let caller = parse::caller(&*self.chat, request.caller).await?;
-            let former = self.chat.mark_seen(&caller, id, request.seen.map(instant)).await?;
+            let former = self.chat.mark_seen(&caller, id, seen).await?;
             Ok(v1::MarkSeenResponse { seen: former.map(timestamp) })
         })
         .await

@@ -1,4 +1,4 @@
-//! REST: the dialects' legs, the OpenAPI document, and what surrounds every request.
+//! REST: the dialects' legs, the OpenAPI document, the web client, and what surrounds every request.
 
 use std::time::{Duration, Instant};
 
@@ -28,13 +28,14 @@ const TIMEOUT: Duration = Duration::from_secs(12);
 /// The same for uploads: 40 MiB over a slow line. One that stands still ends sooner (`dialects`).
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The whole of REST. Does it go on with the traces that its callers began?
-pub fn router(legs: OpenApiRouter, trace_from_callers: bool) -> Router {
+/// The whole of REST, and the web client. Does it go on with the traces that its callers began?
+pub fn router(legs: OpenApiRouter, web: Router, trace_from_callers: bool) -> Router {
     let (router, mut document) = legs.split_for_parts();
     document.info.title = "Switchboard".into();
     document.info.version = env!("CARGO_PKG_VERSION").into();
     router
         .route("/openapi.json", get(async move || Json(document)))
+        .merge(web)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(in_bounded_time))
         .layer(SetResponseHeaderLayer::if_not_present(
@@ -135,7 +136,8 @@ fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
     refusal(Code::Internal, "internal error")
 }
 
-fn refusal(code: Code, sentence: &str) -> Response {
+/// A refusal in the words of no dialect.
+pub(crate) fn refusal(code: Code, sentence: &str) -> Response {
     let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(json!({"error": sentence, "code": code.as_str()}))).into_response()
 }
@@ -151,7 +153,8 @@ mod tests {
     async fn ask(path: &str) -> (u16, Value) {
         let legs = OpenApiRouter::new().route("/panic", get(async || -> () { panic!("oh") }));
         let request = Request::get(path).body(Body::empty()).expect("a request");
-        let response = router(legs, false).oneshot(request).await.expect("an answer");
+        let response =
+            router(legs, Router::new(), false).oneshot(request).await.expect("an answer");
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         (status, serde_json::from_slice(&body).expect("JSON"))

@@ -6,6 +6,7 @@
 //! | [`config`] | every setting |
 //! | [`app`] | puts the parts together, runs and stops them |
 //! | [`http`] | mounts the dialects' REST legs |
+//! | [`web`] | the web client: its files, its pages |
 //! | [`grpc`] | hop 4: requests become the model's commands |
 //! | [`chat`] | hop 5: the rules; permit, store, publish |
 //! | [`store`] | hop 6: SQL, group commit, migrations |
@@ -14,6 +15,7 @@
 //! | `refusals` | what of a run is refused before the rest is asked for |
 //! | [`watch`] | everything durable, as a stream for other services |
 //! | [`media`] | uploads: their kind, their bytes, whose they are |
+//! | [`status`] | what all replicas of both services do just now, as JSON |
 //! | [`admin`], [`counts`] | health, readiness, metrics |
 
 pub mod admin;
@@ -28,6 +30,8 @@ pub mod passwords;
 pub mod publisher;
 mod refusals;
 pub mod sessions;
+pub mod status;
 pub mod store;
 pub mod tokens;
 pub mod watch;
+pub mod web;

@@ -5,21 +5,49 @@ use std::sync::Arc;
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use chat_core::process::Shutdown;
 use serde_json::json;
+use status_board::{Condition, State as Expect};
 use telemetry::metrics::Metrics;
 
-use crate::{connections::Connections, subscriber::Subscriber};
+use crate::{chat_client::ChatClient, connections::Connections, subscriber::Subscriber};
 
 /// What readiness depends on. Liveness depends on nothing: sockets outlive Redis and message-api.
 #[derive(Clone)]
 pub struct Health {
     /// The connection to Redis.
     pub subscriber: Arc<Subscriber>,
+    /// The way to message-api.
+    pub chat: Arc<ChatClient>,
     /// Has a stop begun?
     pub shutdown: Shutdown,
     /// Whose bytes wait.
     pub connections: Arc<Connections>,
     /// The metrics.
     pub metrics: Metrics,
+}
+
+impl Health {
+    /// How this gateway is, for the status board: as readiness says, and whether message-api
+    /// answers, on which readiness does not depend.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let mut lacks = Vec::new();
+        let silent = self.subscriber.silent_servers().join(", ");
+        if !self.subscriber.hears() {
+            lacks.push(format!("redis: not heard: {silent}"));
+        } else if !self.subscriber.is_repaired() {
+            lacks.push("redis: what was missed is not made good yet".to_owned());
+        }
+        let state = match lacks.is_empty() {
+            _ if self.shutdown.is_begun() => Expect::Draining,
+            true => Expect::Ready,
+            false => Expect::Unready,
+        };
+        let (known, serving) = self.chat.replicas();
+        if serving == 0 {
+            lacks.push(format!("message-api: none of {known} replicas answers"));
+        }
+        Condition { state, lacks }
+    }
 }
 
 /// `/healthz`, `/readyz`, `/metrics`.

@@ -11,12 +11,14 @@ use dialects::{
     chatto::socket::ChattoLeg,
     conversations,
     messenger::{self, socket::MessengerLeg},
+    observe,
     one_to_one::socket::OneToOneLeg,
     socket::{Leg, Ports, SocketKeys},
     tinychat::socket::TinychatLeg,
 };
 use rand::RngExt;
 use redis_link::Line;
+use status_board::{Board, Reporter};
 use telemetry::Traces;
 use tokio::time::sleep;
 
@@ -72,14 +74,19 @@ pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
     let metrics = counts::start(&background).map_err(|cause| format!("metrics: {cause}"))?;
     let connections = Connections::new(config.connections_max, config.handshakes_max);
 
-    let (ports, subscriber) = ports(&settings, &shutdown, &background)?;
+    let (ports, Behind { subscriber, chat, board }) = ports(&settings, &shutdown, &background)?;
     let router = router(&settings, ports, &connections, &shutdown);
+    let me = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let reporter = Reporter::new(board, metrics.clone(), me, config.http_addr, observe::POSTS);
     let health = Health {
         subscriber,
+        chat,
         shutdown: leaving.clone(),
         connections: Arc::clone(&connections),
         metrics,
     };
+    let watched = health.clone();
+    background.spawn(reporter.run(move || watched.condition(), background.clone()));
     let admin = axum::serve(admin_listener, admin::router(health));
     background.spawn_until_stopped(async move {
         if let Err(cause) = admin.await {
@@ -128,21 +135,29 @@ async fn stop(
     background.finished(grace / 16).await && in_time
 }
 
+/// What readiness and the status board look at.
+struct Behind {
+    subscriber: Arc<Subscriber>,
+    chat: Arc<ChatClient>,
+    board: Board,
+}
+
 /// The two ports, with everything behind them.
 fn ports(
     settings: &Settings,
     shutdown: &Shutdown,
     background: &Shutdown,
-) -> Result<(Ports, Arc<Subscriber>), String> {
+) -> Result<(Ports, Behind), String> {
     let config = &settings.config;
     let epoch = rand::rng().random::<u64>();
-    let chat: Arc<dyn Chat> = Arc::new(ChatClient::new(
+    let client = Arc::new(ChatClient::new(
         &config.message_api_grpc_url,
         &settings.service_token,
         settings.message_api_tls.clone(),
         config.calls_max,
         background,
     )?);
+    let chat: Arc<dyn Chat> = Arc::clone(&client) as Arc<_>;
     let redis = &settings.redis;
     background.spawn_until_stopped(redis.clone().keep_map());
     let lines = Line::steady(redis);
@@ -186,7 +201,8 @@ fn ports(
         keys: Arc::new(SocketKeys::new(epoch)),
         origins: config.allowed_origins.clone().into(),
     };
-    Ok((ports, subscriber))
+    let board = Board::new(redis, &lines);
+    Ok((ports, Behind { subscriber, chat: client, board }))
 }
 
 fn router(

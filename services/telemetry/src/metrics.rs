@@ -29,6 +29,12 @@ pub const SECONDS: &[f64] =
 pub const COMMON: &[Metric] = &[
     ("switchboard_build_info", Kind::Gauge, &["service", "version"], "Always 1: what runs here."),
     ("switchboard_tasks", Kind::Gauge, &[], "Tasks alive."),
+    (
+        "switchboard_beats_lost_total",
+        Kind::Counter,
+        &[],
+        "Beats for the status page that Redis did not take.",
+    ),
     ("switchboard_spans_sent_total", Kind::Counter, &[], "Spans that the collector took."),
     (
         "switchboard_spans_lost_total",

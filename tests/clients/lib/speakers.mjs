@@ -11,6 +11,13 @@ const same = (id) => (body) => String(body.id ?? body._id) === id;
 const keys = (value, expected) =>
   assert.deepEqual(Object.keys(value).sort(), [...expected].sort());
 
+/** A message's fields. `mark`, the time of the last edit, is there exactly if it `wasEdited`; in a
+ * history, where that is not known, it may be. */
+const shape = (message, expected, mark, wasEdited = mark in message) => {
+  keys(message, wasEdited ? [...expected, mark] : expected);
+  if (wasEdited) assert.match(message[mark], ISO);
+};
+
 /** What came of one message under these names, and nobody has taken. */
 const untaken = (socket, names, fits) => names.flatMap((name) => socket.unread(name).filter(fits));
 
@@ -60,8 +67,8 @@ const tinychat = async (t, gateway, person, conversation) => {
 /** 001: one WebSocket for a conversation. */
 const conversations = async (t, gateway, person, conversation) => {
   const socket = await open(t, gateway, `/ws/conversations/${conversation}?token=${person.token}`);
-  const common = (message) => {
-    keys(message, ["id", "seq", "text", "timestamp", "url", "user"]);
+  const common = (message, wasEdited) => {
+    shape(message, ["id", "seq", "text", "timestamp", "url", "user"], "edited", wasEdited);
     assert.match(message.timestamp, ISO);
     assert.equal(message.url, `/api/conversations/${conversation}/${message.id}`);
     return { id: message.id, author: message.user, text: message.text };
@@ -73,19 +80,19 @@ const conversations = async (t, gateway, person, conversation) => {
       socket.sends({ text });
       assert.equal((await socket.next("posted")).status, "success");
     },
-    hears: async (text) => common(await socket.hears(text)),
+    hears: async (text) => common(await socket.hears(text), false),
     heardAgain: (text) => untaken(socket, ["message"], ({ message }) => message.text === text),
     newsAgain: (id) =>
       untaken(socket, ["edited", "deleted"], (frame) => (frame.message ?? frame).url === url(id)),
     hearsEdit: async (id) => {
       const { message } = await socket.next("edited", (frame) => same(id)(frame.message));
-      return common(message);
+      return common(message, true);
     },
     hearsDeletion: async (id) => {
       const frame = await socket.next("deleted", (deleted) => deleted.url === url(id));
       assert.deepEqual(frame, { url: url(id) });
     },
-    history: async () => (await person.reads(conversation)).map(common),
+    history: async () => (await person.reads(conversation)).map((row) => common(row)),
   };
 };
 
@@ -93,8 +100,8 @@ const conversations = async (t, gateway, person, conversation) => {
 const chatto = async (t, gateway, person, conversation) => {
   const socket = await connect(t, gateway, person);
   await socket.joins(conversation, { user: person.name });
-  const common = (message) => {
-    keys(message, ["_id", "room", "seq", "text", "timestamp", "user"]);
+  const common = (message, wasEdited) => {
+    shape(message, ["_id", "room", "seq", "text", "timestamp", "user"], "edited", wasEdited);
     assert.match(message.timestamp, ISO);
     assert.equal(message.room, conversation);
     return { id: message._id, author: message.user, text: message.text };
@@ -102,10 +109,10 @@ const chatto = async (t, gateway, person, conversation) => {
   return {
     ...byRest(person, conversation),
     says: (text) => socket.says(conversation, text, { user: person.name }),
-    hears: async (text) => common(await socket.hears(text)),
+    hears: async (text) => common(await socket.hears(text), false),
     heardAgain: (text) => untaken(socket, ["chat message"], (m) => m.text === text),
     newsAgain: (id) => untaken(socket, ["message edited", "message deleted"], same(id)),
-    hearsEdit: async (id) => common(await socket.next("message edited", same(id))),
+    hearsEdit: async (id) => common(await socket.next("message edited", same(id)), true),
     hearsDeletion: async (id) => {
       const deleted = await socket.next("message deleted", same(id));
       assert.deepEqual(deleted, { _id: id, room: conversation });
@@ -114,7 +121,7 @@ const chatto = async (t, gateway, person, conversation) => {
       const late = await connect(t, gateway, person);
       const rows = await late.joins(conversation);
       late.leaves();
-      return rows.map(common);
+      return rows.map((row) => common(row));
     },
   };
 };
@@ -131,8 +138,8 @@ const PEERS = ["recipient", "recipientUsername", "sender", "senderUsername"];
 /** 003: a conversation with one other user. */
 const messenger = async (t, gateway, person, peer) => {
   const socket = await messengerSocket(t, gateway, person);
-  const common = (chat) => {
-    keys(chat, [...CHAT, ...PEERS]);
+  const common = (chat, wasEdited) => {
+    shape(chat, [...CHAT, ...PEERS], "edited_at", wasEdited);
     assert.match(chat.created_at, ISO);
     assert.deepEqual([chat.senderUsername, chat.recipientUsername], [chat.sender, chat.recipient]);
     assert.deepEqual([chat.sender, chat.recipient].sort(), [person.name, peer.name].sort());
@@ -151,20 +158,20 @@ const messenger = async (t, gateway, person, peer) => {
       assert.deepEqual(await socket.ask("delete-chat", { id: Number(id) }), {}),
     hears: async (text) => {
       const { chat } = await socket.next("chat", (body) => body.chat.message === text);
-      return common(chat);
+      return common(chat, false);
     },
     heardAgain: (text) => untaken(socket, ["chat"], ({ chat }) => chat.message === text),
     newsAgain: (id) =>
       untaken(socket, ["edit-chat", "delete-chat"], (body) => same(id)(body.chat ?? body)),
     hearsEdit: async (id) => {
       const { chat } = await socket.next("edit-chat", (body) => same(id)(body.chat));
-      return common(chat);
+      return common(chat, true);
     },
     hearsDeletion: async (id) =>
       assert.deepEqual(await socket.next("delete-chat", same(id)), { id: Number(id) }),
     history: async () => {
       const { chats } = await socket.ask("fetch-conversation-with-user", { user: peer.name });
-      return chats.map(common).reverse();
+      return chats.map((chat) => common(chat)).reverse();
     },
   };
 };

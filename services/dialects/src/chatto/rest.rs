@@ -10,12 +10,12 @@ use axum::{
 use chat_core::{Chat, Credential, User};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::answers::{Identity, Refusal, Token, TokenBody};
+use self::answers::{Identity, Token, TokenBody};
 use super::wire::Room;
 use crate::rest::{
     RestState,
     accounts::{Entry, Registration},
-    answer::{Anytime, ErrorBody},
+    answer::{self, Anytime, ErrorBody, Refusal},
     body::Body,
     credentials, mount,
 };
@@ -29,10 +29,10 @@ const ROOMS_PAGE: u32 = 500;
 /// 004's routes.
 pub(crate) fn routes() -> OpenApiRouter<RestState> {
     let router = OpenApiRouter::new();
-    let router = mount::exactly(router, routes!(register), answers::wrong_method);
-    let router = mount::exactly(router, routes!(log_in), answers::wrong_method);
-    let router = mount::exactly(router, routes!(verify, verify_body), answers::wrong_method);
-    mount::exactly(router, routes!(rooms), answers::wrong_method)
+    let router = mount::exactly(router, routes!(register), answer::wrong_method);
+    let router = mount::exactly(router, routes!(log_in), answer::wrong_method);
+    let router = mount::exactly(router, routes!(verify, verify_body), answer::wrong_method);
+    mount::exactly(router, routes!(rooms), answer::wrong_method)
 }
 
 /// Makes an account and answers a token for it.

@@ -26,6 +26,9 @@ pub struct ChatMessage<'a> {
     pub timestamp: String,
     /// Its place in the room.
     pub seq: u64,
+    /// When it was last edited, ISO 8601; absent while it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited: Option<String>,
 }
 
 impl<'a> From<&'a Message> for ChatMessage<'a> {
@@ -37,6 +40,7 @@ impl<'a> From<&'a Message> for ChatMessage<'a> {
             text: &message.text,
             timestamp: clock::iso(message.created_at),
             seq: message.seq.0,
+            edited: message.edited_at.map(clock::iso),
         }
     }
 }

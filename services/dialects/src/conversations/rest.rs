@@ -131,7 +131,7 @@ async fn create(
     Ok(Json(Created::from(&room)))
 }
 
-/// Lists a conversation's newest messages, oldest first.
+/// Lists a conversation's newest messages, or the newest of those before one, oldest first.
 #[utoipa::path(
     get, path = "/api/conversations/{id}", tag = "conversations",
     operation_id = "conversations_recent",
@@ -139,12 +139,13 @@ async fn create(
         ("id" = String, Path, description = "the conversation"),
         ("N" = Option<u32>, Query, minimum = 1,
          description = "how many; 10 if absent, more than 1,000 is 1,000"),
+        ("before" = Option<String>, Query, description = "only those before the message of this id"),
     ),
     responses(
         (status = 200, body = History<'_>, description = "the messages"),
-        (status = 400, body = RefusalBody, description = "`N` is not a positive whole number"),
+        (status = 400, body = RefusalBody, description = "`N` is not a positive whole number, `before` no message's id"),
         (status = 401, body = RefusalBody, description = "no session, or a dead one"),
-        (status = 404, body = RefusalBody, description = "no such conversation"),
+        (status = 404, body = RefusalBody, description = "no such conversation, or no such message in it"),
         Anytime<RefusalBody>,
     ),
     security(("session" = []), ("bearer" = [])),
@@ -153,10 +154,11 @@ async fn recent(
     State(state): State<RestState>,
     Member(caller): Member,
     InConversation(id): InConversation,
-    params: Params,
+    mut params: Params,
 ) -> Result<Response, Refusal> {
     let count = params.count("N", RECENT, HISTORY_MAX)?;
-    let history = state.chat.history(&caller, id, Span::Newest, count).await?;
+    let span = params.before()?.map_or(Span::Newest, Span::Before);
+    let history = state.chat.history(&caller, id, span, count).await?;
     Ok(Json(History::from(&*history.messages)).into_response())
 }
 

@@ -61,6 +61,9 @@ pub struct MessageRow<'a> {
     pub url: String,
     /// Its place in the conversation: what `?since=` takes.
     pub seq: u64,
+    /// When it was last edited, ISO 8601; absent while it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited: Option<String>,
 }
 
 impl<'a> From<&'a Message> for MessageRow<'a> {
@@ -72,6 +75,7 @@ impl<'a> From<&'a Message> for MessageRow<'a> {
             timestamp: clock::iso(message.created_at),
             url: message_url(message.conversation, message.id),
             seq: message.seq.0,
+            edited: message.edited_at.map(clock::iso),
         }
     }
 }

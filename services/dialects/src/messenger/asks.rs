@@ -20,18 +20,9 @@ pub fn user_of(payload: &Value) -> Result<Username> {
 
 /// `{id}`: which chat. Ids are numbers; as strings they are taken too.
 pub fn chat_of(payload: &Value) -> Result<MessageId> {
-    optional_id(payload, "id")?
+    Fields::of(payload)?
+        .optional_message("id")?
         .ok_or_else(|| ChatError::invalid_payload("`id` is missing: a chat's id"))
-}
-
-fn optional_id(payload: &Value, name: &'static str) -> Result<Option<MessageId>> {
-    Fields::of(payload)?;
-    match payload.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(id)) => id.parse().map(Some),
-        Some(Value::Number(id)) => id.to_string().parse().map(Some),
-        Some(_) => Err(ChatError::invalid_payload(format!("`{name}` must be a chat's id"))),
-    }
 }
 
 /// How many are wanted: a positive whole number, cut to `most`.
@@ -81,7 +72,9 @@ impl FetchChats {
     /// `{user, limit?, before?, after?}`.
     pub fn parse(payload: &Value) -> Result<Self> {
         let user = user_of(payload)?;
-        let span = match (optional_id(payload, "before")?, optional_id(payload, "after")?) {
+        let fields = Fields::of(payload)?;
+        let page = (fields.optional_message("before")?, fields.optional_message("after")?);
+        let span = match page {
             (None, None) => Span::Newest,
             (Some(id), None) => Span::Before(id),
             (None, Some(id)) => Span::After(id),

@@ -21,7 +21,7 @@ use self::answers::{
 use crate::rest::{
     RestState,
     accounts::{Entry, Registration},
-    answer::{Anytime, ErrorBody},
+    answer::{self, Anytime, ErrorBody},
     body::Body,
     cookie, credentials, mount,
 };
@@ -29,13 +29,13 @@ use crate::rest::{
 /// 003's routes.
 pub(crate) fn routes() -> OpenApiRouter<RestState> {
     let router = OpenApiRouter::new();
-    let router = mount::exactly(router, routes!(register), answers::wrong_method);
-    let router = mount::exactly(router, routes!(log_in), answers::wrong_method);
-    let router = mount::exactly(router, routes!(delete_account), answers::wrong_method);
+    let router = mount::exactly(router, routes!(register), answer::wrong_method);
+    let router = mount::exactly(router, routes!(log_in), answer::wrong_method);
+    let router = mount::exactly(router, routes!(delete_account), answer::wrong_method);
     let upload = routes!(files::upload);
     let upload = upload.map(|methods| methods.layer(DefaultBodyLimit::max(files::UPLOAD_MAX)));
-    let router = mount::exactly(router, upload, answers::wrong_method);
-    mount::exactly(router, routes!(files::serve), answers::wrong_method)
+    let router = mount::exactly(router, upload, answer::wrong_method);
+    mount::exactly(router, routes!(files::serve), answer::wrong_method)
 }
 
 /// Makes an account. It has to log in.

@@ -14,6 +14,8 @@ pub struct Line {
     has_read: bool,
     media: Vec<String>,
     created_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    edited_at: Option<String>,
 }
 
 impl From<&Message> for Line {
@@ -26,6 +28,7 @@ impl From<&Message> for Line {
             has_read: message.is_read,
             media: message.media.clone(),
             created_at: clock::iso(message.created_at),
+            edited_at: message.edited_at.map(clock::iso),
         }
     }
 }
@@ -64,6 +67,7 @@ impl Line {
             recipient_username: recipient,
             media_ids: &self.media,
             created_at: &self.created_at,
+            edited_at: self.edited_at.as_deref(),
         }
     }
 }
@@ -85,6 +89,9 @@ pub struct Chat<'a> {
     media_ids: &'a [String],
     /// ISO 8601, UTC, milliseconds.
     created_at: &'a str,
+    /// The same, of the last edit; absent while it never was edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<&'a str>,
 }
 
 /// `{chat}`.

@@ -1,9 +1,8 @@
 //! 002's accounts: register, log in, log out, by JSON or by the pages' forms; and the pages. Next
-//! the `Chat` port.
+//! the `Chat` port and `Pages`.
 
 mod account;
 mod answers;
-mod pages;
 
 use axum::{
     Json,
@@ -20,26 +19,35 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use self::{
     account::Given,
     answers::{Entered, Refusal, RefusalBody, Success},
-    pages::Form,
 };
 use crate::rest::{
     RestState,
     accounts::{Entry, Registration},
     answer::Anytime,
     cookie, credentials, mount,
+    pages::Form,
 };
 
 /// 002's routes.
 pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     // The pages are for browsers and stand in no OpenAPI document.
     let prolong = from_fn_with_state(state.clone(), cookie::prolong);
+    let chat = get(chat).layer(prolong).fallback(answers::wrong_method);
     let router = OpenApiRouter::new()
-        .route("/io", get(io).layer(prolong).fallback(answers::wrong_method))
-        .route("/register", get(async || Form::Register.page()))
-        .route("/login", get(async || Form::LogIn.page()));
+        .route("/", chat.clone())
+        .route("/io", chat)
+        .route(
+            "/register",
+            get(async |State(state): State<RestState>| form(&state, Form::Register)),
+        )
+        .route("/login", get(async |State(state): State<RestState>| form(&state, Form::LogIn)));
     let router = mount::exactly(router, routes!(register), answers::wrong_method);
     let router = mount::exactly(router, routes!(log_in), answers::wrong_method);
     mount::exactly(router, routes!(log_out, log_out_by_get), answers::wrong_method)
+}
+
+fn form(state: &RestState, form: Form) -> Response {
+    state.pages.form(form, "", None)
 }
 
 /// Makes an account and logs it in.
@@ -66,7 +74,7 @@ async fn register(State(state): State<RestState>, given: Given) -> Response {
             cookie::give(&mut response, &login.secret, &state);
             response
         }
-        Err(error) => way.refused(error, Form::Register),
+        Err(error) => way.refused(error, Form::Register, &*state.pages),
     }
 }
 
@@ -102,7 +110,7 @@ async fn log_in(State(state): State<RestState>, given: Given) -> Response {
             cookie::give(&mut response, &login.secret, &state);
             response
         }
-        Err(error) => way.refused(error, Form::LogIn),
+        Err(error) => way.refused(error, Form::LogIn, &*state.pages),
     }
 }
 
@@ -161,13 +169,13 @@ async fn log_out_by_get(state: State<RestState>, headers: HeaderMap) -> Result<R
     log_out(state, headers).await
 }
 
-/// The page of those who are logged in; the others are sent to log in.
-async fn io(State(state): State<RestState>, headers: HeaderMap) -> Response {
+/// The chat of those who are logged in; the others are sent to log in.
+async fn chat(State(state): State<RestState>, headers: HeaderMap) -> Response {
     let shown = credentials::from_cookie(&headers);
     let offered = shown.into_iter().chain(credentials::from_authorization(&headers));
     match credentials::first_live(&*state.chat, offered).await {
-        Ok(session) => pages::io(&session.user),
+        Ok(_) => state.pages.chat(),
         Err(error) if error.code().http() == 401 => Redirect::to("/login").into_response(),
-        Err(error) => pages::failed(&error),
+        Err(error) => state.pages.failed(&error),
     }
 }

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header::HeaderName},
     response::{IntoResponse, Response},
 };
-use chat_core::Code;
+use chat_core::{ChatError, Code};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
@@ -32,12 +32,35 @@ pub(crate) fn header(response: &mut Response, name: &'static str, value: &'stati
 }
 
 /// The answer to a path that no dialect knows.
-pub(crate) async fn unknown_route() -> Response {
-    let body = ErrorBody { error: "there is no such route".into(), code: Code::NotFound.as_str() };
-    refusal(Code::NotFound, body)
+pub(crate) async fn unknown_route() -> Refusal {
+    ChatError::new(Code::NotFound, "there is no such route").into()
 }
 
-/// A sentence and a stable code: 004's refusals, and those of no dialect in particular.
+/// A known path, a method that it does not take.
+pub(crate) async fn wrong_method() -> Response {
+    let error = "this route does not take that method".to_owned();
+    let body = ErrorBody { error, code: "method_not_allowed" };
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
+/// A refusal on its way out: `{"error", "code"}`.
+#[derive(Debug)]
+pub(crate) struct Refusal(ChatError);
+
+impl From<ChatError> for Refusal {
+    fn from(error: ChatError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (error, code) = (self.0.message().to_owned(), self.0.code());
+        refusal(code, ErrorBody { error, code: code.as_str() })
+    }
+}
+
+/// A sentence and a stable code: 004's refusals, the inbox's, and those of no dialect in particular.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
     /// For people.

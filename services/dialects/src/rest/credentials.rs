@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use chat_core::{Chat, ChatError, Credential, Result, Session};
+use chat_core::{Caller, Chat, ChatError, Credential, Result, Session};
 use secrecy::SecretString;
 
 use super::cookie;
@@ -50,6 +50,12 @@ pub(crate) async fn first_live(
         }
     }
     Err(refusal.unwrap_or_else(ChatError::unauthorised))
+}
+
+/// The registered user by the cookie, where it is alive, or else by the token.
+pub(crate) async fn member(chat: &dyn Chat, headers: &HeaderMap) -> Result<Caller> {
+    let offered = from_cookie(headers).into_iter().chain(from_authorization(headers));
+    Ok(Caller::User(first_live(chat, offered).await?.user))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod credentials;
 pub(crate) mod drain;
 pub(crate) mod idempotency;
 pub(crate) mod mount;
+pub mod pages;
 pub(crate) mod query;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,8 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{chatto, conversations, messenger, one_to_one, tinychat};
+use self::pages::Pages;
+use crate::{chatto, conversations, inbox, messenger, one_to_one, tinychat};
 
 /// The largest body that is read. Far more than any valid one: who sends too long a text is told
 /// so in words, instead of finding the connection closed on what was still being sent.
@@ -43,6 +45,8 @@ pub struct RestState {
     pub chat: Arc<dyn Chat>,
     /// Keep files.
     pub media: Arc<dyn Media>,
+    /// What browsers are shown.
+    pub pages: Arc<dyn Pages>,
     /// The enabled protocols, of [`crate::PROTOCOLS`].
     pub protocols: Arc<[String]>,
     /// How long texts may be.
@@ -60,7 +64,8 @@ pub struct RestState {
 /// Every REST route of every dialect, with its OpenAPI document: what is documented is what is
 /// served. Unknown routes are answered too, so merge it into routers without a fallback.
 pub fn router(state: RestState) -> OpenApiRouter {
-    let mut router = OpenApiRouter::with_openapi(Document::openapi());
+    let mut router =
+        OpenApiRouter::with_openapi(Document::openapi()).merge(inbox::rest::routes(&state));
     for protocol in state.protocols.iter() {
         router = match protocol.as_str() {
             "tinychat" => router.merge(tinychat::rest::routes()),
@@ -100,6 +105,7 @@ async fn no_store(mut response: Response) -> Response {
         (name = "one-to-one", description = "002: accounts and sessions"),
         (name = "messenger", description = "003: accounts and files"),
         (name = "chatto", description = "004: accounts and rooms"),
+        (name = "inbox", description = "one's conversations, with what is unread"),
     ),
     modifiers(&Security)
 )]

@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use chat_core::{ChatError, Result};
+use chat_core::{ChatError, MessageId, Result};
 
 /// A request's query parameters, decoded; of several with one name the last counts.
 pub(crate) struct Params(HashMap<String, String>);
@@ -25,6 +25,12 @@ impl Params {
     /// A parameter as it stands.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)
+    }
+
+    /// `before`: the message that a page ends before.
+    pub(crate) fn before(&mut self) -> Result<Option<MessageId>> {
+        let id = self.take("before").map(|raw| raw.parse::<MessageId>()).transpose();
+        id.map_err(|_| ChatError::invalid_payload("`before` must be a message's id"))
     }
 
     /// How many are wanted: a positive whole number, cut to `most`.

@@ -3,16 +3,19 @@
 
 use async_trait::async_trait;
 use axum::{
-    Router,
+    Json, Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
+    response::IntoResponse as _,
 };
 use bytes::Bytes;
 use chat_core::{
-    Caller, Change, ChatError, ConversationId, Credential, Login, MessageId, MessageText, Password,
-    Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
+    Caller, Change, ChatError, ConversationId, Credential, Inbox, Login, MessageId, MessageText,
+    Password, Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
     media::Stored,
-    model::{Conversation, ConversationPage, History, Message, NewMessage, Peer, Span, UserPage},
+    model::{
+        Conversation, ConversationPage, History, Message, NewMessage, Peer, Seen, Span, UserPage,
+    },
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -70,6 +73,9 @@ impl Chat for Down {
     async fn directs(&self, _: &Caller, _: u32) -> Result<Vec<Conversation>> {
         down()
     }
+    async fn inbox(&self, _: &Caller, _: u32, _: u32) -> Result<Inbox> {
+        down()
+    }
     async fn post_run(
         &self,
         _: &Caller,
@@ -100,7 +106,7 @@ impl Chat for Down {
         &self,
         _: &Caller,
         _: ConversationId,
-        _: Option<OffsetDateTime>,
+        _: Option<Seen>,
     ) -> Result<Option<OffsetDateTime>> {
         down()
     }
@@ -122,10 +128,24 @@ impl Media for Down {
     }
 }
 
+impl Pages for Down {
+    fn chat(&self) -> Response {
+        Json("chat").into_response()
+    }
+    fn form(&self, form: pages::Form, name: &str, refused: Option<&ChatError>) -> Response {
+        let code = refused.map(|error| error.code().as_str());
+        Json(json!([format!("{form:?}"), name, code])).into_response()
+    }
+    fn failed(&self, error: &ChatError) -> Response {
+        Json(error.code().as_str()).into_response()
+    }
+}
+
 fn app() -> OpenApiRouter {
     let state = RestState {
         chat: Arc::new(Down),
         media: Arc::new(Down),
+        pages: Arc::new(Down),
         protocols: crate::PROTOCOLS.iter().map(ToString::to_string).collect(),
         limits: Limits::default(),
         secure_cookies: true,
@@ -151,7 +171,11 @@ async fn ask(method: &str, path: &str, cookie: bool, body: &str) -> Answer {
     let response = Router::from(app()).oneshot(request).await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = to_bytes(response.into_body(), BODY_MAX).await.expect("a body");
-    Answer { status, headers, body: serde_json::from_slice(&bytes).expect("JSON") }
+    let body = match bytes.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&bytes).expect("JSON"),
+    };
+    Answer { status, headers, body }
 }
 
 #[tokio::test]
@@ -165,6 +189,8 @@ async fn with_storage_down_every_dialect_says_unavailable_in_its_own_words() {
         ("POST", "/api/login", json!({"code": "unavailable", "error": sentence})),
         ("GET", "/api/verify", json!({"code": "unavailable", "error": sentence})),
         ("GET", "/api/rooms", json!({"code": "unavailable", "error": sentence})),
+        ("GET", "/api/inbox", json!({"code": "unavailable", "error": sentence})),
+        ("POST", "/api/inbox/lobby/seen", json!({"code": "unavailable", "error": sentence})),
         ("POST", "/register", json!({"status": "unavailable", "error": sentence})),
         ("POST", "/api/auth/login", json!({"code": "unavailable", "error": sentence})),
         ("POST", "/api/upload/files", json!({"code": "unavailable", "error": sentence})),
@@ -184,6 +210,28 @@ async fn with_storage_down_every_dialect_says_unavailable_in_its_own_words() {
 }
 
 #[tokio::test]
+async fn browsers_are_answered_by_pages() {
+    for path in ["/", "/io"] {
+        let stranger = ask("GET", path, false, "").await;
+        assert_eq!(
+            (stranger.status, &stranger.headers["location"]),
+            (StatusCode::SEE_OTHER, &"/login".parse().expect("a header"))
+        );
+        assert_eq!(ask("GET", path, true, "").await.body, json!("unavailable"));
+    }
+    assert_eq!(ask("GET", "/login", false, "").await.body, json!(["LogIn", "", null]));
+    assert_eq!(ask("GET", "/register", false, "").await.body, json!(["Register", "", null]));
+    let form =
+        Request::post("/register").header("content-type", "application/x-www-form-urlencoded");
+    let typed = "username=alice+b&password=long+enough";
+    let response =
+        Router::from(app()).oneshot(form.body(Body::from(typed)).expect("a request")).await;
+    let body = to_bytes(response.expect("an answer").into_body(), BODY_MAX).await.expect("a body");
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(body, json!(["Register", "alice b", "invalid_username"]));
+}
+
+#[tokio::test]
 async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
     for (method, path, allowed) in [
         ("DELETE", "/api/conversations", "GET,HEAD,POST"),
@@ -194,7 +242,10 @@ async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
         ("GET", "/api/v1/messages/1", "PATCH"),
         ("GET", "/auth/register/", "POST"),
         ("POST", "/api/rooms", "GET,HEAD"),
+        ("POST", "/api/inbox", "GET,HEAD"),
+        ("GET", "/api/inbox/lobby/seen", "POST"),
         ("PUT", "/login", "GET,HEAD,POST"),
+        ("POST", "/", "GET,HEAD"),
     ] {
         let answer = ask(method, path, false, "").await;
         assert_eq!(answer.status, 405, "{method} {path}");
@@ -229,7 +280,15 @@ async fn without_credentials_nothing_is_asked_of_the_chat() {
         assert_eq!(answer.body, json!({"status": "unauthorised"}));
     }
     assert_eq!(ask("POST", "/logout", false, "").await.status, 200);
-    assert_eq!(ask("GET", "/api/verify", false, "").await.body["code"], "unauthorised");
+    for (method, path) in
+        [("GET", "/api/verify"), ("GET", "/api/inbox"), ("POST", "/api/inbox/lobby/seen")]
+    {
+        assert_eq!(
+            ask(method, path, false, "no JSON").await.body["code"],
+            "unauthorised",
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -257,6 +316,8 @@ fn the_document_has_each_canonical_path_once() {
             "/api/conversations/",
             "/api/conversations/{id}",
             "/api/conversations/{id}/{messageid}",
+            "/api/inbox",
+            "/api/inbox/{id}/seen",
             "/api/login",
             "/api/register",
             "/api/rooms",

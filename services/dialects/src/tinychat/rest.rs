@@ -10,9 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{
-    Caller, ChatError, Code, ConversationId, Message, MessageId, Result, User, Username, Via,
-    clock,
-    model::{NewMessage, Span},
+    Caller, ChatError, Code, ConversationId, Message, Result, User, Username, Via, clock,
+    model::{NewMessage, Seen, Span},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -58,7 +57,7 @@ async fn read(
     mut params: Params,
 ) -> Result<(Vec<Message>, i64)> {
     let limit = params.count("limit", state.lobby_max, state.lobby_max)?;
-    let span = params.take("before").map_or(Ok(Span::Newest), |raw| before(&raw))?;
+    let span = params.before()?.map_or(Span::Newest, Span::Before);
     let reader = match user(state, headers).await? {
         Some(user) => Caller::User(user),
         None if state.guests => Caller::Guest(Username::parse("anonymous")?),
@@ -66,15 +65,10 @@ async fn read(
     };
     let chat = &*state.chat;
     let page = chat.history(&reader, ConversationId::LOBBY, span, limit).await?;
-    let newest = page.messages.last().map(|message| message.created_at);
+    let newest = page.messages.last().map(|message| Seen::Message(message.id));
     let mark = chat.mark_seen(&reader, ConversationId::LOBBY, newest).await?;
     let last_seen = mark.or(page.newest_at);
     Ok((page.messages, last_seen.map_or(0, clock::millis)))
-}
-
-fn before(raw: &str) -> Result<Span> {
-    let id = raw.parse::<MessageId>();
-    id.map(Span::Before).map_err(|_| ChatError::invalid_payload("`before` must be a message's id"))
 }
 
 /// Stores a message of the lobby. The other protocols' sockets hear of it; 000's clients relay it

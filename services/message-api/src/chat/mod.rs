@@ -6,7 +6,7 @@
 //! | `deletion` | delete an account |
 //! | `conversations` | make and list rooms, open and list directs |
 //! | `messages` | post, edit, delete, read one or a page (hop 5) |
-//! | `reads` | mark as read, count the unread, remember how far somebody has seen |
+//! | `reads` | mark as read, count the unread, remember how far somebody has seen, the inbox |
 //! | `repair` | changes since a seq, heads |
 
 mod accounts;
@@ -21,10 +21,10 @@ use std::{future::Future, time::Duration};
 use async_trait::async_trait;
 use chat_core::{
     Caller, Change, ChangeKind, Chat, ChatError, Code, Conversation, ConversationId,
-    ConversationKind, Credential, Event, Login, Message, MessageId, MessageText, Password, Result,
-    Seq, Session, SessionId, SocketKey, Title, User, UserId, Username,
+    ConversationKind, Credential, Event, Inbox, Login, Message, MessageId, MessageText, Password,
+    Result, Seq, Session, SessionId, SocketKey, Title, User, UserId, Username,
     chat::DIRECTS_MAX,
-    model::{ConversationPage, History, NewMessage, Peer, Span, UserPage},
+    model::{ConversationPage, History, NewMessage, Peer, Seen, Span, UserPage},
     rights::{self, Verb},
 };
 
@@ -187,6 +187,10 @@ impl Chat for Rules {
         in_time(self.list_directs(caller, limit)).await
     }
 
+    async fn inbox(&self, caller: &Caller, rooms: u32, directs: u32) -> Result<Inbox> {
+        in_time(self.list_inbox(caller, rooms, directs)).await
+    }
+
     async fn post_run(
         &self,
         caller: &Caller,
@@ -232,7 +236,7 @@ impl Chat for Rules {
         &self,
         caller: &Caller,
         conversation: ConversationId,
-        seen: Option<OffsetDateTime>,
+        seen: Option<Seen>,
     ) -> Result<Option<OffsetDateTime>> {
         in_time(self.see(caller, conversation, seen)).await
     }

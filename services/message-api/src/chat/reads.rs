@@ -1,12 +1,15 @@
-//! What has been read, in directs.
+//! What has been read, in directs, and how far somebody has seen a room.
 
 use chat_core::{
-    Author, Caller, ChangeKind, ChatError, Code, ConversationId, MessageId, Result, clock,
-    rights::Verb,
+    Author, Caller, ChangeKind, ChatError, Code, ConversationId, Inbox, MessageId, Result, clock,
+    inbox,
+    model::Seen,
+    rights::{self, Verb},
 };
 use time::OffsetDateTime;
 
 use super::{Rules, peers};
+use crate::store::no_such_message;
 
 impl Rules {
     pub(super) async fn read_message(&self, caller: &Caller, id: MessageId) -> Result<()> {
@@ -46,17 +49,47 @@ impl Rules {
         &self,
         caller: &Caller,
         conversation: ConversationId,
-        seen: Option<OffsetDateTime>,
+        seen: Option<Seen>,
     ) -> Result<Option<OffsetDateTime>> {
-        self.permit(caller, Verb::Read, conversation).await?;
+        let kind = self.permit(caller, Verb::Read, conversation).await?;
         let Some(user) = caller.user() else { return Ok(None) };
+        let mark = match seen {
+            None => None,
+            Some(Seen::Message(_)) if peers(&kind).is_some() => return Err(read_one_by_one()),
+            Some(Seen::Message(id)) => {
+                let mark = self.store.mark_at_message(conversation, id).await?;
+                Some(mark.ok_or_else(no_such_message)?)
+            }
+            Some(Seen::At(at)) => {
+                let at = at.clamp(OffsetDateTime::UNIX_EPOCH, clock::now());
+                Some(self.store.mark_at_time(conversation, at).await?)
+            }
+        };
         let former = self.store.read_mark(user.id, conversation).await?;
-        let seen = seen.map(|at| at.clamp(OffsetDateTime::UNIX_EPOCH, clock::now()));
-        if let Some(at) = seen.filter(|at| former.is_none_or(|former| former < *at)) {
-            self.store.move_read_mark(user.id, conversation, at).await?;
+        if let Some(mark) = mark
+            && former.is_none_or(|former| former.is_before(&mark))
+        {
+            self.store.move_read_mark(user.id, conversation, &mark).await?;
         }
-        Ok(former)
+        Ok(former.map(|former| former.at))
     }
+
+    pub(super) async fn list_inbox(
+        &self,
+        caller: &Caller,
+        rooms: u32,
+        directs: u32,
+    ) -> Result<Inbox> {
+        let user = rights::own_inbox(caller)?;
+        self.admit(caller).await?;
+        let cut = |count: u32| count.clamp(1, inbox::ROWS_MAX);
+        Ok(self.store.inbox(user.id, cut(rooms), cut(directs)).await?)
+    }
+}
+
+fn read_one_by_one() -> ChatError {
+    let sentence = "the messages of a direct are read one by one (003's `read-chat`)";
+    ChatError::invalid_payload(sentence)
 }
 
 fn not_the_recipient() -> ChatError {

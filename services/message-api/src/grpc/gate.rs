@@ -70,7 +70,8 @@ fn late() -> Response {
     with_reason(Code::DeadlineExceeded, DEADLINE_EXCEEDED, sentence).into_http()
 }
 
-fn token(headers: &HeaderMap) -> Option<Shown> {
+/// What is shown as `authorization: Bearer <token>`.
+pub(super) fn token(headers: &HeaderMap) -> Option<Shown> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(Shown::of)
 }
 

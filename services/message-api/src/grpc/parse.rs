@@ -4,10 +4,10 @@
 use chat_core::{
     Caller, Chat, ChatError, ConversationId, Credential, Limits, MessageId, MessageText, Password,
     SessionId, Title, User, UserId, Username,
-    model::{NewMessage, Peer, Span},
+    model::{NewMessage, Peer, Seen, Span},
 };
 use switchboard_proto::{
-    convert::{client_id, required, session_id},
+    convert::{Timestamp, client_id, instant, required, session_id},
     v1,
 };
 
@@ -145,6 +145,18 @@ pub(super) fn new_message(request: v1::PostMessageRequest, limits: &Limits) -> R
         client_id: client_id(&request.client_id).map_err(in_field("client_id"))?,
         via,
     })
+}
+
+/// How far a conversation was seen; 0 is no message.
+pub(super) fn seen(message: u64, at: Option<Timestamp>) -> Result<Option<Seen>> {
+    match (message, at) {
+        (0, at) => Ok(at.map(instant).map(Seen::At)),
+        (id, None) => Ok(Some(Seen::Message(MessageId(id)))),
+        (_, Some(_)) => {
+            let sentence = "either message_id or seen says how far it was seen, not both";
+            Err(ChatError::invalid_payload(sentence).of_field("message_id"))
+        }
+    }
 }
 
 pub(super) fn span(span: Option<v1::get_history_request::Span>) -> Span {

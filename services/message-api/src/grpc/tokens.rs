@@ -10,11 +10,14 @@ use std::{
     time::Duration,
 };
 
+use axum::http::HeaderMap;
 use chat_core::process::{SERVICE_TOKEN_MIN, ServiceToken, Shutdown, follow_file};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::sleep;
+
+use super::gate;
 
 /// What the owners of SERVICE_TOKEN are called.
 const GATEWAYS: &str = "gateway";
@@ -142,6 +145,12 @@ impl ServiceTokens {
         while self.owner(shown).as_ref() == Some(service) {
             sleep(LOOK).await;
         }
+    }
+
+    /// The service whose token a request's headers show.
+    #[must_use]
+    pub fn caller(&self, headers: &HeaderMap) -> Option<ServiceName> {
+        self.owner(gate::token(headers)?)
     }
 
     /// Whose token it is. All are compared, each in constant time: how long that takes says nothing

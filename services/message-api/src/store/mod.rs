@@ -10,6 +10,7 @@
 //! | `changes` | the changes since a seq, and heads |
 //! | `logs` | messages and changes in the order of their ids, for those who watch |
 //! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
+//! | `inbox` | somebody's rooms and directs, with what is unread |
 //! | `read_marks`, `media` | how far somebody has seen a conversation; what was uploaded |
 //! | `transaction` | running one, again after a deadlock |
 //! | `script` | many statements in one round trip |
@@ -28,6 +29,7 @@ mod directs;
 mod error;
 pub mod group_commit;
 mod hold;
+mod inbox;
 mod insert;
 mod known;
 mod logs;

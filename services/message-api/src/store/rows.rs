@@ -121,7 +121,7 @@ pub(super) struct ConversationRow {
     title: String,
     created_by: Option<String>,
     created_at: OffsetDateTime,
-    head: u64,
+    pub(super) head: u64,
     message_count: u64,
     pub(super) last_activity_at: OffsetDateTime,
     #[sqlx(default)]

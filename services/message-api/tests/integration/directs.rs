@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use chat_core::{Chat, Code, Conversation, ConversationId, ConversationKind, clock, model::Peer};
+use chat_core::{
+    Chat, Code, Conversation, ConversationId, ConversationKind, clock,
+    model::{Peer, Seen},
+};
 use futures_util::future::join_all;
 use time::OffsetDateTime;
 
@@ -81,7 +84,10 @@ async fn a_mark_moves_only_forward_and_answers_where_it_was() {
     let lobby = ConversationId::LOBBY;
     let at = |second: i64| clock::from_millis(1_700_000_000_000 + second * 1_000);
     let see = async |second: Option<i64>| {
-        rules.mark_seen(&alice, lobby, second.map(at)).await.expect("answers")
+        rules
+            .mark_seen(&alice, lobby, second.map(|second| Seen::At(at(second))))
+            .await
+            .expect("answers")
     };
     assert_eq!(see(None).await, None, "never seen, and asking moves nothing");
     assert_eq!(see(Some(5)).await, None);
@@ -90,7 +96,7 @@ async fn a_mark_moves_only_forward_and_answers_where_it_was() {
     assert_eq!(see(None).await, Some(at(9)));
     let moves = (0..40_usize).map(|n| {
         let second = i64::try_from(n * 7 % 40).expect("small");
-        replicas[n % 2].rules.mark_seen(&alice, lobby, Some(at(second)))
+        replicas[n % 2].rules.mark_seen(&alice, lobby, Some(Seen::At(at(second))))
     });
     assert!(join_all(moves).await.iter().all(Result::is_ok));
     assert_eq!(see(None).await, Some(at(39)));
@@ -109,15 +115,16 @@ async fn a_mark_is_nobody_elses_business_and_never_in_the_future() {
     let greta = guest("greta");
     assert_eq!(refusal(rules.mark_seen(&greta, direct, None).await), Code::NotFound);
     for _ in 0..2 {
-        let seen = rules.mark_seen(&greta, ConversationId::LOBBY, Some(clock::now())).await;
+        let seen =
+            rules.mark_seen(&greta, ConversationId::LOBBY, Some(Seen::At(clock::now()))).await;
         assert_eq!(seen, Ok(None), "guests have no marks");
     }
     let far = OffsetDateTime::now_utc() + Duration::from_secs(1_000_000);
-    rules.mark_seen(&alice, direct, Some(far)).await.expect("answers");
+    rules.mark_seen(&alice, direct, Some(Seen::At(far))).await.expect("answers");
     let mark = rules.mark_seen(&alice, direct, None).await.expect("answers").expect("a mark");
     assert!(mark <= clock::now());
     let ancient = clock::from_millis(-60_000_000_000_000);
-    rules.mark_seen(&bob, direct, Some(ancient)).await.expect("answers");
+    rules.mark_seen(&bob, direct, Some(Seen::At(ancient))).await.expect("answers");
     let mark = rules.mark_seen(&bob, direct, None).await.expect("answers");
     assert_eq!(mark, Some(OffsetDateTime::UNIX_EPOCH));
 }

@@ -100,6 +100,13 @@ async fn every_verb_says_why_and_which_field() {
         get_unread_count v1::GetUnreadCountRequest::default()
             => "INVALID_PAYLOAD" Some("conversation_id");
         mark_seen v1::MarkSeenRequest::default() => "INVALID_PAYLOAD" Some("conversation_id");
+        mark_seen v1::MarkSeenRequest {
+            caller: caller.clone(), conversation_id: lobby(), message_id: 1, seen: Some(Default::default())
+        } => "INVALID_PAYLOAD" Some("message_id");
+        mark_seen v1::MarkSeenRequest {
+            caller: caller.clone(), conversation_id: lobby(), message_id: 9, ..Default::default()
+        } => "NOT_FOUND" None;
+        get_inbox v1::GetInboxRequest::default() => "INVALID_PAYLOAD" Some("caller");
         list_changes v1::ListChangesRequest::default()
             => "INVALID_PAYLOAD" Some("conversation_id");
         get_heads v1::GetHeadsRequest { conversation_ids: vec![lobby(); 10_001] }

@@ -47,10 +47,56 @@ async fn users_directs_and_marks_travel_over_grpc() {
     let at = timestamp(time::macros::datetime!(2025-01-02 11:00:00.007 UTC));
     for seen in [Some(at), None] {
         let (caller, conversation_id) = (Some(alice.clone()), direct.id.clone());
-        let request = v1::MarkSeenRequest { caller, conversation_id, seen };
+        let request = v1::MarkSeenRequest { caller, conversation_id, seen, message_id: 0 };
         marks.push(client.mark_seen(request).await.expect("answers").into_inner().seen);
     }
     assert_eq!(marks, [None, Some(at)]);
+}
+
+#[tokio::test]
+async fn an_inbox_and_its_marks_travel_over_grpc() {
+    let world = World::empty();
+    let program = Program::start(&world);
+    let mut client = program.client();
+    let (alice, bob) = (register(&mut client, "alice").await, register(&mut client, "bob").await);
+    let direct = open(&mut client, &alice, "bob").await;
+    let mut posted = Vec::new();
+    for at in ["lobby", "lobby", &direct.id] {
+        let post = v1::PostMessageRequest {
+            caller: Some(bob.clone()),
+            conversation_id: at.into(),
+            text: "hi".repeat(150),
+            ..Default::default()
+        };
+        let message = client.post_message(post).await.expect("posts").into_inner().message;
+        posted.push(message.expect("a message"));
+    }
+    let seen = v1::MarkSeenRequest {
+        caller: Some(alice.clone()),
+        conversation_id: "lobby".into(),
+        message_id: posted[0].id,
+        seen: None,
+    };
+    client.mark_seen(seen).await.expect("marks");
+    let request = v1::GetInboxRequest { caller: Some(alice), rooms_limit: 10, directs_limit: 10 };
+    let inbox = client.get_inbox(request).await.expect("answers").into_inner();
+    let last = |posted: &v1::Message| v1::LastMessage {
+        message_id: posted.id,
+        author: Some(bob.clone()),
+        text: "hi".repeat(100),
+        created_at: posted.created_at,
+    };
+    assert_eq!((inbox.rooms.len(), inbox.directs.len()), (1, 1));
+    let (lobby, theirs) = (&inbox.rooms[0], &inbox.directs[0]);
+    assert_eq!((lobby.unread, &lobby.last), (1, &Some(last(&posted[1]))));
+    assert_eq!((theirs.unread, &theirs.last), (1, &Some(last(&posted[2]))));
+    let conversation = theirs.conversation.as_ref().expect("a conversation");
+    assert_eq!((&conversation.id, conversation.head, conversation.peers.len()), (&direct.id, 1, 2));
+
+    let greta = v1::Party { kind: Some(v1::party::Kind::Guest("greta".into())) };
+    let request = v1::GetInboxRequest { caller: Some(greta), rooms_limit: 1, directs_limit: 1 };
+    let refused = client.get_inbox(request).await.expect_err("refused");
+    assert_eq!(to_error(&refused).code(), Code::Unauthorised);
 }
 
 #[tokio::test]

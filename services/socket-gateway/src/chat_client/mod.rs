@@ -22,9 +22,10 @@ use std::future::Future;
 use async_trait::async_trait;
 use chat_core::child_span;
 use chat_core::{
-    Caller, Change, Chat, Conversation, ConversationId, Credential, Login, Message, MessageId,
-    MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User, Username,
-    model::{ConversationPage, History, NewMessage, Peer, Span, UserPage},
+    Caller, Change, Chat, Conversation, ConversationId, Credential, Inbox, Login, Message,
+    MessageId, MessageText, Password, Result, Seq, Session, SessionId, SocketKey, Title, User,
+    Username,
+    model::{ConversationPage, History, NewMessage, Peer, Seen, Span, UserPage},
     process::{ServiceToken, Shutdown},
 };
 use secrecy::ExposeSecret;
@@ -277,6 +278,18 @@ impl Chat for ChatClient {
         answer.conversations.into_iter().map(TryInto::try_into).collect()
     }
 
+    async fn inbox(&self, caller: &Caller, rooms: u32, directs: u32) -> Result<Inbox> {
+        let call = |mut c: Client| {
+            let request = v1::GetInboxRequest {
+                caller: Some(caller.into()),
+                rooms_limit: rooms,
+                directs_limit: directs,
+            };
+            async move { c.get_inbox(request).await }
+        };
+        self.repeated(call).await?.try_into()
+    }
+
     async fn post_run(
         &self,
         caller: &Caller,
@@ -379,13 +392,19 @@ impl Chat for ChatClient {
         &self,
         caller: &Caller,
         conversation: ConversationId,
-        seen: Option<OffsetDateTime>,
+        seen: Option<Seen>,
     ) -> Result<Option<OffsetDateTime>> {
+        let (message_id, seen) = match seen {
+            None => (0, None),
+            Some(Seen::Message(id)) => (id.0, None),
+            Some(Seen::At(at)) => (0, Some(timestamp(at))),
+        };
         let call = |mut c: Client| {
             let request = v1::MarkSeenRequest {
                 caller: Some(caller.into()),
                 conversation_id: conversation.to_string(),
-                seen: seen.map(timestamp),
+                seen,
+                message_id,
             };
             async move { c.mark_seen(request).await }
         };

@@ -87,6 +87,8 @@ async fn edits_and_deletions_reach_both_sides() -> Result<()> {
     let edited = alices.asks("edit-chat", edit).await?;
     assert_eq!(edited["chat"]["message"], "hello");
     assert_eq!(edited["chat"]["recipient"], *bob.name);
+    assert_eq!(chat["edited_at"], json!(null), "it is absent while there was no edit");
+    assert!(edited["chat"]["edited_at"].as_str() >= chat["created_at"].as_str());
     for socket in [&alices, &bobs] {
         assert_eq!(socket.hears("edit-chat", |_| true).await?, edited);
     }

@@ -61,12 +61,16 @@ async fn with_004_alone_the_others_have_neither_events_nor_routes_nor_pushes() -
         ("GET", "/api/conversations"),
         ("POST", "/register"),
         ("POST", "/login"),
+        ("GET", "/"),
         ("GET", "/io"),
         ("POST", "/api/auth/register"),
         ("POST", "/api/upload/files"),
     ] {
         is_no_route(&arena, method, path).await?;
     }
+    let page = arena.visitor()?.get("/").await?;
+    let missing = "PROTOCOLS leaves out conversations, one-to-one, messenger.";
+    assert!(page.text.contains(missing), "{}", page.text);
     for path in ["/ws/conversations/lobby", "/ws"] {
         let url = format!("{}{path}?token={}", arena.stack.urls().gateway(1), alice.token);
         let refused = PlainSocket::open("alice", &url, &[]).await.expect_err("no such path");

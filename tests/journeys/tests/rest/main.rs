@@ -5,6 +5,7 @@ mod chatto;
 mod conversations;
 mod directs;
 mod entry;
+mod inbox;
 mod live;
 mod messages;
 mod openapi;

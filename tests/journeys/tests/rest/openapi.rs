@@ -75,6 +75,8 @@ async fn every_route_of_the_protocols_is_documented() {
         ("GET", "/api/verify"),
         ("POST", "/api/verify"),
         ("GET", "/api/rooms"),
+        ("GET", "/api/inbox"),
+        ("POST", "/api/inbox/{id}/seen"),
     ] {
         assert!(operations.contains(&(method.to_owned(), path.to_owned())), "{method} {path}");
     }
@@ -104,7 +106,7 @@ async fn those_who_need_a_session_say_so() {
     let document = document(&product().await.site()).await;
     for (method, path) in operations(&document) {
         let security = &document["paths"][&path][method.to_lowercase()]["security"];
-        if path.starts_with("/api/conversations") {
+        if path.starts_with("/api/conversations") || path.starts_with("/api/inbox") {
             assert_eq!(*security, json!([{"session": []}, {"bearer": []}]), "{method} {path}");
         }
     }
@@ -159,6 +161,7 @@ async fn real_answers_of_001_are_as_documented() {
         (200, "get", one, &topic, String::new()),
         (404, "get", one, nowhere, String::new()),
         (400, "get", one, "/api/conversations/lobby?N=0", String::new()),
+        (404, "get", one, "/api/conversations/lobby?before=99999999", String::new()),
         (200, "post", one, &topic, body(json!({"text": "hi"}))),
         (400, "post", one, &topic, body(json!({"text": ""}))),
         (404, "post", one, nowhere, body(json!({"text": "hi"}))),
@@ -183,6 +186,35 @@ async fn real_answers_of_001_are_as_documented() {
     }
     let deleted = site.delete(&said).cookie(&bob.cookie).await;
     matches(&document, "delete", message, &deleted);
+}
+
+#[tokio::test]
+async fn real_answers_of_the_inbox_are_as_documented() {
+    let site = product().await.site();
+    let document = document(&site).await;
+    let alice = site.newcomer("alice").await;
+    let said = site.says(&alice, "/api/conversations/lobby", "hi").await;
+    let id = json!({"id": said.rsplit('/').next()}).to_string();
+    let (list, seen) = ("/api/inbox", "/api/inbox/{id}/seen");
+    let lobby = "/api/inbox/lobby/seen";
+    for (status, method, path, at, sent) in [
+        (200, "get", list, list, String::new()),
+        (400, "get", list, "/api/inbox?rooms=x", String::new()),
+        (200, "post", seen, lobby, id.clone()),
+        (400, "post", seen, lobby, "rubbish".to_owned()),
+        (404, "post", seen, "/api/inbox/nowhere/seen", id.clone()),
+        (404, "post", seen, lobby, json!({"id": 99_999_999}).to_string()),
+        (413, "post", seen, lobby, "x".repeat(3_000_000)),
+    ] {
+        let answer = site.ask(&method.to_uppercase(), at).bearer(&alice.token).body(sent).await;
+        assert_eq!(answer.status, status, "{method} {at}: {answer:?}");
+        matches(&document, method, path, &answer);
+    }
+    for (method, path, at) in [("get", list, list), ("post", seen, lobby)] {
+        let stranger = site.ask(&method.to_uppercase(), at).body("{}").await;
+        assert_eq!(stranger.status, 401);
+        matches(&document, method, path, &stranger);
+    }
 }
 
 #[tokio::test]

@@ -16,11 +16,7 @@ impl FromRequestParts<RestState> for Member {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &RestState) -> Result<Self, Refusal> {
-        let cookie = credentials::from_cookie(&parts.headers);
-        let token = credentials::from_authorization(&parts.headers);
-        let offered = cookie.into_iter().chain(token);
-        let session = credentials::first_live(&*state.chat, offered).await?;
-        Ok(Self(Caller::User(session.user)))
+        Ok(Self(credentials::member(&*state.chat, &parts.headers).await?))
     }
 }
 

@@ -1,7 +1,6 @@
 //! What 003's REST routes take and answer; refusals.
 
 use axum::{
-    Json,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -165,13 +164,6 @@ impl IntoResponse for Refusal {
             }
         }
     }
-}
-
-/// A known path, a method that it does not take.
-pub(super) async fn wrong_method() -> Response {
-    let error = "this route does not take that method".to_owned();
-    let body = ErrorBody { error, code: "method_not_allowed" };
-    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
 /// The refusal of a body that breaks the rules of multipart.

@@ -11,8 +11,11 @@ use axum::{
 use chat_core::{ChatError, Code, Result};
 use serde_json::Value;
 
-use super::{answers::Refusal, pages};
-use crate::rest::body::Body;
+use super::answers::Refusal;
+use crate::rest::{
+    body::Body,
+    pages::{Form as PageForm, Pages},
+};
 
 /// An account's fields as they came.
 pub(super) enum Given {
@@ -96,10 +99,10 @@ impl Way {
     }
 
     /// It did not.
-    pub(super) fn refused(&self, error: ChatError, form: pages::Form) -> Response {
+    pub(super) fn refused(&self, error: ChatError, form: PageForm, pages: &dyn Pages) -> Response {
         match self {
             Self::Program => Refusal::from(error).into_response(),
-            Self::Page(name) => form.again(&error, name),
+            Self::Page(name) => pages.form(form, name, Some(&error)),
         }
     }
 }

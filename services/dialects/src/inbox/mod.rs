@@ -1,0 +1,5 @@
+//! One's inbox: rooms and directs with what is unread, for clients of any protocol. See `README.md`
+//! beside this file.
+
+pub(crate) mod rest;
+mod wire;

@@ -1,0 +1,143 @@
+// Direct messages by 003's events on a socket of their own. Who types there, 002 tells on the shared one.
+
+import { KEPT } from "./conversation.js";
+import { ask } from "./server.js";
+
+/** Chats in a page. */
+const PAGE = 50;
+
+const fromChat = (chat) => ({
+  id: Number(chat.id), order: Number(chat.id), user: chat.sender, text: chat.message, at: Date.parse(chat.created_at),
+  edited: chat.edited_at ? Date.parse(chat.edited_at) : 0, media: chat.media ?? [], isRead: chat.has_read,
+});
+
+export class Directs {
+  constructor(socket, shared, store) {
+    this.socket = socket;
+    this.shared = shared;
+    this.store = store;
+    const told = (on, event, hear) => on.on(event, (payload) => {
+      hear(payload);
+      store.changed();
+    });
+    told(socket, "chat", ({ chat }) => store.receive(this.#of(chat), fromChat(chat)));
+    told(socket, "edit-chat", ({ chat }) => this.#of(chat).edit(fromChat(chat)));
+    told(socket, "delete-chat", ({ id }) => this.#each((direct) => direct.remove(Number(id))));
+    told(socket, "read-chat", ({ id, user }) => store.direct(user).read(Number(id)));
+    told(socket, "unread-chats-count", ({ user, unreadChatsCount }) => {
+      store.direct(user).unread = unreadChatsCount;
+    });
+    told(shared, "updateUsers", (names) => {
+      store.online = new Set(names);
+    });
+    // With an object they are a room's.
+    told(shared, "typing", (name) => typeof name === "string" && this.#typist(name)?.types(name));
+    told(shared, "doneTyping", (name) => this.#typist(name)?.typing.delete(name));
+  }
+
+  hasUnseen(direct) {
+    return direct.unread > 0;
+  }
+
+  #of(chat) {
+    return this.store.direct(chat.sender === this.store.me ? chat.recipient : chat.sender);
+  }
+
+  #each(change) {
+    for (const one of this.store.conversations.values()) if (!one.isRoom) change(one);
+  }
+
+  #typist(name) {
+    return this.store.at(`direct/${name}`);
+  }
+
+  /** Fetches again what is here, since this socket may have missed something. */
+  async catchUp() {
+    const known = [...this.store.conversations.values()].filter((one) => !one.isRoom && one.isLoaded);
+    for (const direct of known) if (direct !== this.store.active) direct.forget();
+    const { active } = this.store;
+    if (active && !active.isRoom) await this.#fetch(active);
+  }
+
+  async open(direct) {
+    // 002's channel: both who have it open hear each other type.
+    if (this.shared.connected) this.shared.emit("chatHistory", { user: direct.id, offset: 0 });
+    if (!direct.isLoaded) await this.#fetch(direct);
+  }
+
+  async #fetch(direct) {
+    const asked = direct.ids;
+    const page = await this.#page(direct, {});
+    direct.refresh(page, page.length < PAGE, asked);
+    this.store.changed();
+  }
+
+  async older(direct) {
+    const { oldest } = direct;
+    const page = await this.#page(direct, { before: oldest?.id });
+    if (direct.oldest !== oldest) return; // Something was let go meanwhile: the page would not touch it.
+    direct.prepend(page, page.length < PAGE);
+    this.store.changed();
+  }
+
+  async #page(direct, more) {
+    const { chats } = await ask(this.socket, "fetch-conversation-with-user", { user: direct.id, limit: PAGE, ...more });
+    return chats.map(fromChat).reverse();
+  }
+
+  canSend() {
+    return this.socket.connected;
+  }
+
+  async send(direct, { text, media, clientId }) {
+    const { chat } = await ask(this.socket, "send-message", { user: direct.id, message: text, media, clientId });
+    return fromChat(chat);
+  }
+
+  async edit(direct, id, text) {
+    const { chat } = await ask(this.socket, "edit-chat", { id, message: text });
+    direct.edit(fromChat(chat));
+  }
+
+  async delete(_, id) {
+    await ask(this.socket, "delete-chat", { id });
+  }
+
+  types() {
+    if (this.shared.connected) this.shared.emit("typing", {});
+  }
+
+  typesNoMore() {
+    if (this.shared.connected) this.shared.emit("doneTyping", {});
+  }
+
+  /** Tells that all of it was read, as far back as is unread. The server answers with the new count. */
+  async see(direct) {
+    const unread = () => direct.messages.filter((one) => one.user === direct.id && !one.isRead);
+    while (unread().length < direct.unread && direct.hasOlder && direct.isLoaded && direct.messages.length < KEPT) {
+      await this.older(direct);
+    }
+    const found = unread();
+    if (found.length === 0) direct.unread = 0; // Nothing that could be read is here.
+    for (const { id } of found) {
+      await ask(this.socket, "read-chat", { id });
+      direct.read(id);
+    }
+  }
+
+  /** People whose names hold what was typed, those who are online first. */
+  async find(part) {
+    const wanted = part.trim();
+    const first = await ask(this.socket, "fetch-users", {});
+    const rows = [...first.users];
+    // Beyond the first page only by how a name begins: from there the server's order goes on.
+    if (first.next && /^[\w.-]{3,32}$/.test(wanted)) {
+      rows.push(...(await ask(this.socket, "fetch-users", { after: wanted.slice(0, -1), limit: 1_000 })).users);
+    }
+    const named = new Map(rows.map((user) => [user.username, user]));
+    return [...named.values()]
+      .filter(({ username }) => username.toLowerCase().includes(wanted.toLowerCase()))
+      .sort((a, b) => Number(b.isOnline) - Number(a.isOnline) || a.username.localeCompare(b.username))
+      .slice(0, 20);
+  }
+}

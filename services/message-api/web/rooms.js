@@ -1,0 +1,171 @@
+// Rooms: live by 004's events in the shared namespace, history and changes by 001's routes.
+
+import { ask, rest } from "./server.js";
+
+/** Messages in a page. */
+const PAGE = 50;
+
+/** Rooms that are followed; the server allows 200 a socket. */
+const FOLLOWED = 150;
+
+const fromEvent = (row) => ({
+  id: Number(row._id), order: row.seq, user: row.user, text: row.text, at: Date.parse(row.timestamp),
+  edited: row.edited ? Date.parse(row.edited) : 0, media: [], isRead: false,
+});
+
+const fromRow = (row) => ({
+  id: Number(row.id), order: row.seq, user: row.user, text: row.text, at: Date.parse(row.timestamp),
+  edited: row.edited ? Date.parse(row.edited) : 0, media: row.media ?? [], isRead: false,
+});
+
+export class Rooms {
+  constructor(socket, store) {
+    this.socket = socket;
+    this.store = store;
+    /** Called when a room can be posted in. */
+    this.onJoined = () => {};
+    socket.on("disconnect", () => {
+      for (const room of store.rooms) room.isJoined = false;
+    });
+    const told = (event, hear) => socket.on(event, (payload) => {
+      hear(payload);
+      store.changed();
+    });
+    told("message history", (rows) => {
+      for (const row of rows) this.#heard(row);
+    });
+    told("chat message", (row) => this.#heard(row));
+    told("message edited", (row) => store.at(`room/${row.room}`)?.edit(fromEvent(row)));
+    told("message deleted", ({ _id, room }) => this.#deleted(store.at(`room/${room}`), Number(_id)));
+    told("room created", ({ _id, name }) => {
+      const room = store.room(_id, name);
+      if (this.#joined().length < FOLLOWED) this.#join(room).catch(() => {});
+    });
+    told("user left room", ({ roomId, user }) => store.at(`room/${roomId}`)?.typing.delete(user));
+    told("typing", (payload) => {
+      if (payload?.roomId && payload.user !== store.me) store.at(`room/${payload.roomId}`)?.types(payload.user);
+    });
+  }
+
+  #heard(row) {
+    const room = this.store.at(`room/${row.room}`);
+    if (room) this.store.receive(room, fromEvent(row));
+  }
+
+  async #deleted(room, id) {
+    if (!room) return;
+    room.remove(id);
+    // What was said before it is not here.
+    if (!room.last && !room.isLoaded) {
+      const page = await this.#page(room, null, 1).catch(() => []);
+      if (!room.last && page.length > 0) room.last = page[0];
+      this.store.changed();
+    }
+  }
+
+  #joined() {
+    return this.store.rooms.filter(({ isJoined }) => isJoined);
+  }
+
+  /** Joins the rooms again and hears what was missed in each: the one that is shown, those that are written to, the newest. */
+  async catchUp() {
+    const { rooms, active } = this.store;
+    const first = rooms.filter((room) => room === active || room.pending.length > 0);
+    const wanted = [...new Set([...first, ...rooms])].slice(0, FOLLOWED);
+    await Promise.all(wanted.map((room) => this.#join(room)));
+  }
+
+  async #join(room) {
+    try {
+      await ask(this.socket, "join room", { roomId: room.id, since: room.seq });
+    } catch (refusal) {
+      // So long ago that the server won't tell it one by one.
+      if (refusal.code === "invalid_payload") await this.#begin(room);
+      else if (refusal.code === "not_found") return this.store.drop(room);
+      else throw refusal;
+    }
+    room.isJoined = true;
+    this.onJoined(room);
+    if (room === this.store.active) await this.open(room);
+  }
+
+  async #begin(room) {
+    room.forget();
+    await ask(this.socket, "join room", { roomId: room.id });
+  }
+
+  /** Fetches the newest messages, if they are not here. */
+  async open(room) {
+    if (!room.isLoaded) {
+      const asked = room.ids;
+      const page = await this.#page(room);
+      room.refresh(page, page.length < PAGE, asked);
+      this.store.changed();
+    }
+    if (!room.isJoined && this.socket.connected) {
+      this.#makePlace(room);
+      await this.#join(room);
+    }
+  }
+
+  /** A socket may be in so many rooms: the quietest is left for one that is looked at. */
+  #makePlace(room) {
+    const others = this.#joined().filter((one) => one !== room && one.pending.length === 0 && one.id !== "lobby");
+    if (others.length < FOLLOWED) return;
+    const quietest = others.at(-1);
+    quietest.isJoined = false;
+    this.socket.emit("leave room", { roomId: quietest.id });
+  }
+
+  async older(room) {
+    const { oldest } = room;
+    const page = await this.#page(room, oldest?.id);
+    if (room.oldest !== oldest) return; // Something was let go meanwhile: the page would not touch it.
+    room.prepend(page, page.length < PAGE);
+    this.store.changed();
+  }
+
+  async #page(room, before, count = PAGE) {
+    const { messages } = await rest("GET", `/api/conversations/${room.id}?N=${count}${before ? `&before=${before}` : ""}`);
+    return messages.map(fromRow);
+  }
+
+  canSend(room) {
+    return this.socket.connected && room.isJoined;
+  }
+
+  async send(room, { text, clientId }) {
+    const { message } = await ask(this.socket, "chat message", { roomId: room.id, text, clientId });
+    return fromEvent(message);
+  }
+
+  /** The new shape comes as `message edited`, like everybody else's. */
+  async edit(room, id, text) {
+    await rest("PATCH", `/api/conversations/${room.id}/${id}`, { text });
+  }
+
+  async delete(room, id) {
+    await rest("DELETE", `/api/conversations/${room.id}/${id}`);
+  }
+
+  types(room) {
+    if (this.canSend(room)) this.socket.emit("typing", { roomId: room.id });
+  }
+
+  hasUnseen(room) {
+    return room.unread > 0 || (room.newest?.id ?? 0) > room.seenUpTo;
+  }
+
+  /** Tells that all up to the newest message was seen. */
+  async see(room) {
+    const { newest } = room;
+    if (newest) await rest("POST", `/api/inbox/${room.id}/seen`, { id: newest.id });
+    room.seenUpTo = Math.max(room.seenUpTo, newest?.id ?? 0);
+    if (room.newest === newest) room.unread = 0;
+  }
+
+  async create(name) {
+    const { room } = await ask(this.socket, "create room", { name });
+    return this.store.room(room._id, room.name);
+  }
+}
