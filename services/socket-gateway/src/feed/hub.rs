@@ -339,6 +339,22 @@ mod tests {
     }
 
     #[test]
+    fn what_happened_is_told_to_who_listened_then_and_did_not_know() {
+        let (hub, first) = hub_with_ear(0);
+        let since_first = hub.newest_listens_since().expect("somebody listens");
+        let second = Arc::new(Ear::default());
+        assert_eq!(hub.join(2, listener(&second), Seq(0)), Outcome::Done);
+        let since_second = hub.newest_listens_since().expect("two do");
+        assert_eq!(hub.oldest_listens_since(), Some(since_first));
+        let event = |seq| Event::Change(change(seq));
+        assert!(hub.tell_of(&event(1), None, since_first));
+        assert!(hub.tell_of(&event(2), None, since_second));
+        assert!(hub.tell_of(&event(3), Some(since_first), since_second));
+        assert!(!hub.tell_of(&event(4), Some(since_second), Instant::now()));
+        assert_eq!((first.heard(), second.heard()), (vec![1, 2], vec![2, 3]));
+    }
+
+    #[test]
     fn one_who_joins_ahead_of_the_bus_hears_only_what_it_does_not_know() {
         let (hub, first) = hub_with_ear(0);
         let ahead = Arc::new(Ear::default());
