@@ -276,8 +276,10 @@ def test_it_runs_in_a_bare_read_only_root_and_tells_its_health(root, program):
 
 def without_tls(given):
     """Certificates would have to be real."""
-    return {key: value for key, value in given.items() if key not in ("grpcTls", "redis")} | {
+    secured = ("grpcTls", "redis", "database")
+    return {key: value for key, value in given.items() if key not in secured} | {
         "redis": {"existingSecret": "chat-redis"},
+        "database": {"existingSecret": "chat-database"},
         "serviceTokens": {},
     }
 

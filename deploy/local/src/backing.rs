@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
 use crate::{
+    certificates::Identity,
     home::Home,
     mariadb,
     part::{LogSink, Part},
@@ -51,6 +52,7 @@ impl Backing {
     /// Plans the private ones; starts nothing.
     pub(crate) fn prepare(
         (database, redis, kind): (&Source, &Source, RedisKind),
+        database_tls: Option<&Identity>,
         home: &Arc<Home>,
         ports: &mut PortBook,
         logs: &LogSink,
@@ -58,7 +60,7 @@ impl Backing {
         let (mariadb, database_url) = match database {
             Source::At(url) => (None, url.clone()),
             Source::Private => {
-                let (plan, url) = mariadb::plan(home, &place::local(), ports)?;
+                let (plan, url) = mariadb::plan(home, &place::local(), ports, database_tls)?;
                 (Some(Part::new(plan, home, logs)), url)
             }
         };
@@ -113,7 +115,7 @@ impl Servers {
         let home = Arc::new(Home::temporary(&place::local(), "servers")?);
         let mut ports = PortBook::default();
         let sources = (database, redis, RedisKind::Server);
-        let backing = Backing::prepare(sources, &home, &mut ports, logs)?;
+        let backing = Backing::prepare(sources, None, &home, &mut ports, logs)?;
         backing.start().await?;
         Ok(Self { backing, _ports: ports })
     }

@@ -8,6 +8,15 @@ use rcgen::{
 /// Who vouches for servers; trusted by nobody who was not told to.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
+/// What a server shows, and its key, in PEM.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
 impl Authority {
     /// A new one.
     pub fn new() -> Result<Self> {
@@ -29,6 +38,14 @@ impl Authority {
         let certificate =
             CertificateParams::new(vec![host.to_owned()])?.signed_by(&key, &self.0)?;
         Ok((certificate.pem(), key.serialize_pem()))
+    }
+}
+
+impl Identity {
+    /// One for a host name or an address that this authority vouches for.
+    pub fn of(host: &str, authority: &Authority) -> Result<Self> {
+        let (certificate, key) = authority.vouch_for(host)?;
+        Ok(Self { certificate, key })
     }
 }
 

@@ -31,7 +31,7 @@ pub mod stack;
 pub mod strait;
 
 pub use backing::{Servers, Source};
-pub use certificates::Authority;
+pub use certificates::{Authority, Identity};
 pub use options::Options;
 pub use part::{Command, LogSink, Part, silent, terminal};
 pub use ports::{FixedPorts, Ports};

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::getuid;
 
 use crate::{
+    certificates::Identity,
     home::{Home, enter},
     part::{Launch, Plan, Probe, path_with_sbin},
     ports::PortBook,
@@ -36,8 +37,13 @@ CREATE USER IF NOT EXISTS 'switchboard'@'%' IDENTIFIED BY 'switchboard';
 GRANT ALL ON *.* TO 'switchboard'@'%' WITH GRANT OPTION;
 ";
 
-/// How to start it in this home, and the URL of the database.
-pub(crate) fn plan(home: &Home, local: &Path, ports: &mut PortBook) -> Result<(Plan, String)> {
+/// How to start it in this home, and the URL of the database. With `tls` it speaks nothing else.
+pub(crate) fn plan(
+    home: &Home,
+    local: &Path,
+    ports: &mut PortBook,
+    tls: Option<&Identity>,
+) -> Result<(Plan, String)> {
     let data = home.path().join("mariadb");
     if !data.exists() {
         copy(&template(local)?, &data)?;
@@ -52,6 +58,17 @@ pub(crate) fn plan(home: &Home, local: &Path, ports: &mut PortBook) -> Result<(P
         .args(SETTINGS);
     if getuid().is_root() {
         launch = launch.args(["--user=root"]); // It refuses to be root unasked.
+    }
+    if let Some(identity) = tls {
+        let file = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            fs::write(&path, text).map(|()| path)
+        };
+        let certificate = file("mariadb.pem", &identity.certificate)?;
+        let key = file("mariadb.key", &identity.key)?;
+        launch = launch
+            .args([prefixed("--ssl-cert=", &certificate), prefixed("--ssl-key=", &key)])
+            .args(["--require-secure-transport=ON"]);
     }
     let probe = Probe::Mysql(server_url(&url)?);
     Ok((

@@ -4,6 +4,7 @@ use rand::RngExt;
 
 use crate::{
     backing::Source,
+    certificates::Identity,
     part::{LogSink, silent},
     ports::Ports,
     redis::RedisKind,
@@ -28,6 +29,8 @@ pub struct Options {
     pub ports: Ports,
     /// Where MySQL or MariaDB is.
     pub database: Source,
+    /// What a private MariaDB shows; it then speaks TLS only.
+    pub database_tls: Option<Identity>,
     /// Where Redis is.
     pub redis: Source,
     /// What a private Redis is like.
@@ -77,6 +80,7 @@ impl Default for Options {
             straits: false,
             ports: Ports::Free,
             database: Source::Private,
+            database_tls: None,
             redis: Source::Private,
             redis_kind: RedisKind::Server,
             database_name: None,

@@ -55,7 +55,9 @@ impl Stack {
         });
         let mut addresses = Addresses::choose(options)?;
         let sources = (&options.database, &options.redis, options.redis_kind);
-        let mut backing = Backing::prepare(sources, &home, &mut addresses.book, &options.logs)?;
+        let tls = options.database_tls.as_ref();
+        let mut backing =
+            Backing::prepare(sources, tls, &home, &mut addresses.book, &options.logs)?;
         if let Some(name) = &options.database_name {
             backing.database_url = with_database(&backing.database_url, name)?;
         }

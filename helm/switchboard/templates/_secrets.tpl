@@ -58,6 +58,12 @@ redis://:{{ include "switchboard.generated" (list . $name "REDIS_PASSWORD" 32) }
 {{- include "switchboard.projected" (ternary $theirs $own (not (empty .Values.database.existingSecret))) -}}
 {{- end -}}
 
+{{- define "switchboard.databaseCaSource" -}}
+{{- with .Values.database.caSecret }}
+{{- include "switchboard.projected" (list . $.Values.database.caKey "database-ca.crt") }}
+{{- end }}
+{{- end -}}
+
 {{- define "switchboard.redisSource" -}}
 {{- $own := list (include "switchboard.storesName" .) "REDIS_URL" "REDIS_URL" -}}
 {{- $theirs := list .Values.redis.existingSecret .Values.redis.existingSecretKey "REDIS_URL" -}}

@@ -16,6 +16,7 @@
 
 pub mod chatto;
 pub mod conversations;
+pub mod edge;
 pub mod handshake;
 mod inbox;
 pub mod live;

@@ -146,12 +146,13 @@ async fn start(
         session_ttl: config.session_ttl(),
         guests: config.guests,
         lobby_max: config.lobby_max,
+        origins: config.allowed_origins.clone().into(),
     });
     let legs = legs.merge(status.router().into());
     let listener = bind("HTTP_ADDR", config.http_addr).await?;
     let http = tasks.spawn(serve_http(
         listener,
-        http::router(legs, web::routes(web), config.trace_from_callers),
+        http::router(legs, web::routes(web), config),
         tasks.clone(),
     ));
     Ok((http, grpc))
@@ -237,11 +238,29 @@ async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// May it pass? A server that goes away in the middle is an error of input or output, however
-/// deep in the chain.
+/// deep in the chain. One that is not to be trusted stays so.
 fn is_passing(error: &anyhow::Error) -> bool {
+    if is_distrust(error) {
+        return false;
+    }
     error.chain().any(|cause| {
         cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_passing)
             || cause.is::<std::io::Error>()
+    })
+}
+
+/// Was there no TLS to be had, or with a certificate that is refused? TLS calls that invalid data.
+fn is_distrust(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let sql = match cause.downcast_ref::<StoreError>() {
+            Some(StoreError::Sql(sql) | StoreError::NotBegun(sql)) => Some(sql),
+            _ => cause.downcast_ref::<sqlx::Error>(),
+        };
+        match sql {
+            Some(sqlx::Error::Tls(_)) => true,
+            Some(sqlx::Error::Io(io)) => io.kind() == std::io::ErrorKind::InvalidData,
+            _ => false,
+        }
     })
 }
 
@@ -258,7 +277,11 @@ async fn database_ready(options: &MySqlConnectOptions, health: &Health) -> Resul
             Err(error) => error,
         };
         if !is_passing(&error) || Instant::now() >= until {
-            return Err(error.context("DATABASE_URL: the database can't be used"));
+            let why = match is_distrust(&error) {
+                true => "DATABASE_URL: the database is not to be trusted",
+                false => "DATABASE_URL: the database can't be used",
+            };
+            return Err(error.context(why));
         }
         tracing::warn!(%error, "waiting for the database");
         health.mysql(Err(format!("{error:#}")));

@@ -147,6 +147,21 @@ pub struct Config {
     #[arg(long, env = "TRACE_FROM_CALLERS", default_value_t = false, action = ArgAction::Set)]
     pub trace_from_callers: bool,
 
+    /// Origins, beside our own, whose pages may use the visitor's cookie and read the answers, with
+    /// commas between, e.g. `https://app.example`; the same for all services
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',', value_parser = dialects::origin::parse_origin)]
+    pub allowed_origins: Vec<String>,
+
+    /// Seconds for which a browser that came by HTTPS, as `X-Forwarded-Proto` tells, shall come by
+    /// nothing else; 0 tells it nothing
+    #[arg(long, env = "HSTS_SECONDS", default_value_t = 0, value_parser = value_parser!(u32).range(0..=63_072_000))]
+    pub hsts_seconds: u32,
+
+    /// A PEM file with the CA of the database's certificate; with it the connection is by TLS, and to
+    /// the host of DATABASE_URL only
+    #[arg(long, env = "DATABASE_CA_FILE")]
+    pub database_ca_file: Option<PathBuf>,
+
     /// Bring the database up to date, say so, and exit with 0; needs DATABASE_URL only
     #[arg(long)]
     pub migrate: bool,
@@ -215,7 +230,14 @@ impl Config {
     pub fn database(&self) -> Result<MySqlConnectOptions, String> {
         let url =
             secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
-        database::options(url.expose_secret()).map_err(|e| format!("DATABASE_URL: {e}"))
+        let options =
+            database::options(url.expose_secret()).map_err(|e| format!("DATABASE_URL: {e}"))?;
+        match &self.database_ca_file {
+            None => Ok(options),
+            Some(ca) => {
+                database::verified(options, ca).map_err(|e| format!("DATABASE_CA_FILE: {e}"))
+            }
+        }
     }
 
     /// None where only SERVICE_TOKENS_FILE says who may call.
@@ -313,6 +335,9 @@ mod tests {
     fn a_bad_setting_is_named() {
         for (change, name) in [
             ("--database-url=postgres://x/y", "DATABASE_URL"),
+            ("--database-url=mysql://u:p@localhost/chat?tls=1", "DATABASE_URL"),
+            ("--database-ca-file=/nonexistent", "DATABASE_CA_FILE"),
+            ("--database-ca-file=/dev/null", "DATABASE_CA_FILE"),
             ("--redis-url=http://x", "REDIS_URL"),
             ("--redis-prefix=", "REDIS_PREFIX"),
             ("--jwt-secret=short", "JWT_SECRET"),
@@ -330,6 +355,9 @@ mod tests {
             ("--protocols=chatto,irc", "PROTOCOLS"),
             ("--protocols=", "PROTOCOLS"),
             ("--media-url=media", "MEDIA_URL"),
+            ("--allowed-origins=https://app.example/chat", "ALLOWED_ORIGINS"),
+            ("--allowed-origins=*", "ALLOWED_ORIGINS"),
+            ("--hsts-seconds=x", "HSTS_SECONDS"),
         ] {
             let error = settings(&[change]).err().expect(change);
             assert!(error.contains(name), "{change}: {error}");

@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 use axum::{
     Json, Router,
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue, Method, StatusCode},
+    http::{Method, StatusCode},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::get,
 };
 use chat_core::{Code, kept_span, root_span};
+use dialects::edge;
 use serde_json::json;
 use telemetry::context::{self, TRACEPARENT};
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, Span, field::Empty};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::grpc::UnderWay;
+use crate::{config::Config, grpc::UnderWay};
 
 /// As much of a path as a log line shows.
 const PATH_SHOWN: usize = 128;
@@ -28,20 +29,18 @@ const TIMEOUT: Duration = Duration::from_secs(12);
 /// The same for uploads: 40 MiB over a slow line. One that stands still ends sooner (`dialects`).
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The whole of REST, and the web client. Does it go on with the traces that its callers began?
-pub fn router(legs: OpenApiRouter, web: Router, trace_from_callers: bool) -> Router {
+/// The whole of REST, and the web client.
+pub fn router(legs: OpenApiRouter, web: Router, config: &Config) -> Router {
+    let trace_from_callers = config.trace_from_callers;
     let (router, mut document) = legs.split_for_parts();
     document.info.title = "Switchboard".into();
     document.info.version = env!("CARGO_PKG_VERSION").into();
-    router
+    let router = router
         .route("/openapi.json", get(async move || Json(document)))
         .merge(web)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(in_bounded_time))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            HeaderName::from_static("x-content-type-options"),
-            HeaderValue::from_static("nosniff"),
-        ))
+        .layer(from_fn(in_bounded_time));
+    edge::around(router, &config.allowed_origins, config.hsts_seconds)
         .layer(from_fn(move |request, next| noted(request, next, trace_from_callers)))
 }
 
@@ -145,6 +144,7 @@ pub(crate) fn refusal(code: Code, sentence: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
+    use clap::Parser as _;
     use serde_json::Value;
     use tower::ServiceExt;
 
@@ -153,8 +153,9 @@ mod tests {
     async fn ask(path: &str) -> (u16, Value) {
         let legs = OpenApiRouter::new().route("/panic", get(async || -> () { panic!("oh") }));
         let request = Request::get(path).body(Body::empty()).expect("a request");
+        let config = Config::try_parse_from(["message-api"]).expect("the defaults");
         let response =
-            router(legs, Router::new(), false).oneshot(request).await.expect("an answer");
+            router(legs, Router::new(), &config).oneshot(request).await.expect("an answer");
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         (status, serde_json::from_slice(&body).expect("JSON"))

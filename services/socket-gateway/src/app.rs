@@ -9,7 +9,7 @@ use chat_core::{
 };
 use dialects::{
     chatto::socket::ChattoLeg,
-    conversations,
+    conversations, edge,
     messenger::{self, socket::MessengerLeg},
     observe,
     one_to_one::socket::OneToOneLeg,
@@ -225,7 +225,9 @@ fn router(
     }
     let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
     let router = router.merge(sockets::own_path("/ws", &mount, plain));
-    sockets::shared(router, &mount)
+    let router = sockets::shared(router, &mount)
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
-        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
+        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport));
+    let config = &settings.config;
+    edge::around(router, &config.allowed_origins, config.hsts_seconds)
 }

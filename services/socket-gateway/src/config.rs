@@ -70,9 +70,9 @@ pub struct Config {
     #[arg(long, env = "GUESTS", default_value_t = true, action = clap::ArgAction::Set)]
     pub guests: bool,
 
-    /// Origins, beside our own, whose pages may open sockets with the visitor's cookie,
-    /// e.g. `https://app.example`
-    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    /// Origins, beside our own, whose pages may use the visitor's cookie and read the answers, with
+    /// commas between, e.g. `https://app.example`; the same for all services
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',', value_parser = dialects::origin::parse_origin)]
     pub allowed_origins: Vec<String>,
 
     /// Longest message, in characters; the same for all services
@@ -108,6 +108,11 @@ pub struct Config {
     /// Seconds that a stop may take: clients are told to go, what is under way is finished
     #[arg(long, env = "SHUTDOWN_GRACE", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub shutdown_grace: u64,
+
+    /// Seconds for which a browser that came by HTTPS, as `X-Forwarded-Proto` tells, shall come by
+    /// nothing else; 0 tells it nothing
+    #[arg(long, env = "HSTS_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=63_072_000))]
+    pub hsts_seconds: u32,
 
     /// What to do wrong
     #[cfg(feature = "sabotage")]
@@ -216,6 +221,8 @@ mod tests {
         let mixed = ["--message-api-grpc-url", "https://host:3101,http://host:3101"];
         assert!(refusal(&with(mixed)).contains("both"));
         assert!(refusal(&with(["--protocols", "chatto,irc"])).contains("irc"));
+        assert!(refusal(&with(["--allowed-origins", "*"])).contains("ALLOWED_ORIGINS"));
+        assert!(refusal(&with(["--hsts-seconds", "x"])).contains("hsts-seconds"));
         assert!(refusal(&with(["--text-max", "0"])).contains("text-max"));
         assert!(refusal(&with(["--queue-bytes", "100"])).contains("queue-bytes"));
         assert!(refusal(&with(["--handshakes-max", "0"])).contains("handshakes-max"));

@@ -6,6 +6,7 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::IntoResponse as _,
 };
 use chat_core::{Chat, Credential, User};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -17,7 +18,7 @@ use crate::rest::{
     accounts::{Entry, Registration},
     answer::{self, Anytime, ErrorBody, Refusal},
     body::Body,
-    credentials, mount,
+    credentials, foreign, mount,
 };
 
 /// The longest list of rooms.
@@ -27,12 +28,13 @@ const ROOMS_MAX: usize = 1_000;
 const ROOMS_PAGE: u32 = 500;
 
 /// 004's routes.
-pub(crate) fn routes() -> OpenApiRouter<RestState> {
+pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = OpenApiRouter::new();
     let router = mount::exactly(router, routes!(register), answer::wrong_method);
     let router = mount::exactly(router, routes!(log_in), answer::wrong_method);
     let router = mount::exactly(router, routes!(verify, verify_body), answer::wrong_method);
-    mount::exactly(router, routes!(rooms), answer::wrong_method)
+    let router = mount::exactly(router, routes!(rooms), answer::wrong_method);
+    foreign::keep_out(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
 /// Makes an account and answers a token for it.
@@ -42,6 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<RestState> {
     responses(
         (status = 201, body = Token, description = "made"),
         (status = 400, body = ErrorBody, description = "not a name, not a password, or no JSON object"),
+        (status = 403, body = ErrorBody, description = "a page of another origin asks"),
         (status = 409, body = ErrorBody, description = "the name is taken, in whatever letter case"),
         (status = 413, body = ErrorBody, description = "the body is too large"),
         Anytime<ErrorBody>,
@@ -64,6 +67,7 @@ async fn register(
         (status = 200, body = Token, description = "logged in"),
         (status = 400, body = ErrorBody, description = "no JSON object, or a field is missing"),
         (status = 401, body = ErrorBody, description = "unknown user or wrong password: not told apart"),
+        (status = 403, body = ErrorBody, description = "a page of another origin asks"),
         (status = 413, body = ErrorBody, description = "the body is too large"),
         Anytime<ErrorBody>,
     ),
@@ -100,6 +104,7 @@ async fn verify(
         (status = 200, body = Identity, description = "alive"),
         (status = 400, body = ErrorBody, description = "a body that is no JSON object"),
         (status = 401, body = ErrorBody, description = "none, or a dead one"),
+        (status = 403, body = ErrorBody, description = "a page of another origin asks"),
         (status = 413, body = ErrorBody, description = "the body is too large"),
         Anytime<ErrorBody>,
     ),

@@ -24,7 +24,7 @@ use self::{
 };
 use super::wire::{MessageRow, NewText};
 use crate::rest::{
-    RestState, answer::Anytime, body::Body, cookie, idempotency, mount, query::Params,
+    RestState, answer::Anytime, body::Body, cookie, foreign, idempotency, mount, query::Params,
 };
 
 /// How many conversations a list has, unless `limit` says otherwise, and at most.
@@ -42,10 +42,11 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = router.layer(from_fn_with_state(state.clone(), cookie::prolong));
     let router = mount::both_slashes(router, routes!(register), answers::wrong_method);
     // Deeper paths are answered in 001's words as well.
-    router.route(
+    let router = router.route(
         "/api/conversations/{id}/{messageid}/{*deeper}",
         axum::routing::any(answers::unknown_route),
-    )
+    );
+    foreign::keep_out(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
 /// Registers a user name and logs it in.
@@ -59,6 +60,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
         (status = 200, body = Success, description = "`success`, or `username taken`",
          headers(("Set-Cookie" = String, description = "the session, on success only"))),
         (status = 400, body = RefusalBody, description = "`invalid username` or `bad request`"),
+        (status = 403, body = RefusalBody, description = "a page of another origin asks"),
         (status = 413, body = RefusalBody, description = "the body is too large"),
         Anytime<RefusalBody>,
     ),
@@ -115,6 +117,7 @@ async fn list(
         (status = 200, body = Created, description = "made"),
         (status = 400, body = RefusalBody, description = "not a title"),
         (status = 401, body = RefusalBody, description = "no session, or a dead one"),
+        (status = 403, body = RefusalBody, description = "a page of another origin asks"),
         (status = 409, body = RefusalBody, description = "`title taken`, in whatever letter case"),
         (status = 413, body = RefusalBody, description = "the body is too large"),
         Anytime<RefusalBody>,
@@ -176,6 +179,7 @@ async fn recent(
         (status = 200, body = Posted, description = "stored"),
         (status = 400, body = RefusalBody, description = "not a text, or a bad key"),
         (status = 401, body = RefusalBody, description = "no session, or a dead one"),
+        (status = 403, body = RefusalBody, description = "a page of another origin asks"),
         (status = 404, body = RefusalBody, description = "no such conversation"),
         (status = 413, body = RefusalBody, description = "the body is too large"),
         Anytime<RefusalBody>,
@@ -238,7 +242,7 @@ async fn detail(
         (status = 200, body = Posted, description = "changed"),
         (status = 400, body = RefusalBody, description = "not a text"),
         (status = 401, body = RefusalBody, description = "no session, or a dead one"),
-        (status = 403, body = RefusalBody, description = "somebody else's message: `unauthorised`"),
+        (status = 403, body = RefusalBody, description = "somebody else's message, or a page of another origin asks: `unauthorised`"),
         (status = 404, body = RefusalBody, description = "no such conversation, or no such message in it"),
         (status = 413, body = RefusalBody, description = "the body is too large"),
         Anytime<RefusalBody>,
@@ -268,7 +272,7 @@ async fn edit(
     responses(
         (status = 200, body = Success, description = "deleted"),
         (status = 401, body = RefusalBody, description = "no session, or a dead one"),
-        (status = 403, body = RefusalBody, description = "somebody else's message: `unauthorised`"),
+        (status = 403, body = RefusalBody, description = "somebody else's message, or a page of another origin asks: `unauthorised`"),
         (status = 404, body = RefusalBody, description = "no such conversation, or no such message in it"),
         Anytime<RefusalBody>,
     ),

@@ -15,7 +15,7 @@ use crate::rest::{
     RestState,
     answer::{self, Anytime, ErrorBody, Refusal},
     body::Body,
-    cookie, credentials, mount,
+    cookie, credentials, foreign, mount,
     query::Params,
 };
 
@@ -27,7 +27,8 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = OpenApiRouter::new();
     let router = mount::exactly(router, routes!(list), answer::wrong_method);
     let router = mount::exactly(router, routes!(see), answer::wrong_method);
-    router.layer(from_fn_with_state(state.clone(), cookie::prolong))
+    let router = router.layer(from_fn_with_state(state.clone(), cookie::prolong));
+    foreign::keep_out(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
 /// Lists one's rooms and directs with what is unread and what was said last, as of one moment.
@@ -68,6 +69,7 @@ async fn list(
         (status = 200, body = Success, description = "remembered, or known already"),
         (status = 400, body = ErrorBody, description = "no message's id; a direct, whose messages are read one by one"),
         (status = 401, body = ErrorBody, description = "no session, or a dead one"),
+        (status = 403, body = ErrorBody, description = "a page of another origin asks"),
         (status = 404, body = ErrorBody, description = "no such conversation, or no such message in it"),
         (status = 413, body = ErrorBody, description = "the body is too large"),
         Anytime<ErrorBody>,

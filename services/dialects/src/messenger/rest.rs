@@ -23,11 +23,11 @@ use crate::rest::{
     accounts::{Entry, Registration},
     answer::{self, Anytime, ErrorBody},
     body::Body,
-    cookie, credentials, mount,
+    cookie, credentials, foreign, mount,
 };
 
 /// 003's routes.
-pub(crate) fn routes() -> OpenApiRouter<RestState> {
+pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = OpenApiRouter::new();
     let router = mount::exactly(router, routes!(register), answer::wrong_method);
     let router = mount::exactly(router, routes!(log_in), answer::wrong_method);
@@ -35,7 +35,8 @@ pub(crate) fn routes() -> OpenApiRouter<RestState> {
     let upload = routes!(files::upload);
     let upload = upload.map(|methods| methods.layer(DefaultBodyLimit::max(files::UPLOAD_MAX)));
     let router = mount::exactly(router, upload, answer::wrong_method);
-    mount::exactly(router, routes!(files::serve), answer::wrong_method)
+    let router = mount::exactly(router, routes!(files::serve), answer::wrong_method);
+    foreign::keep_out(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
 /// Makes an account. It has to log in.
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> OpenApiRouter<RestState> {
     responses(
         (status = 201, body = Done, description = "made"),
         (status = 400, body = Invalid, description = "not a name, not a password, or no JSON object"),
+        (status = 403, body = ErrorBody, description = "a page of another origin asks"),
         (status = 409, body = Conflict, description = "the name is taken, in whatever letter case"),
         (status = 413, body = ErrorBody, description = "the body is too large"),
         Anytime<ErrorBody>,
@@ -68,6 +70,7 @@ async fn register(State(state): State<RestState>, body: Body) -> Result<Response
         (status = 200, body = Token, description = "logged in"),
         (status = 400, body = Invalid, description = "no JSON object, or a field is missing"),
         (status = 401, body = Unauthorized, description = "unknown user or wrong password: not told apart"),
+        (status = 403, body = ErrorBody, description = "a page of another origin asks"),
         (status = 413, body = ErrorBody, description = "the body is too large"),
         Anytime<ErrorBody>,
     ),
@@ -87,6 +90,7 @@ async fn log_in(State(state): State<RestState>, body: Body) -> Result<Json<Token
          headers(("Set-Cookie" = String, description = "takes the cookie away"))),
         (status = 400, body = Invalid, description = "a body that is no JSON object, or half of one"),
         (status = 401, body = Unauthorized, description = "nobody is logged in, or a wrong password"),
+        (status = 403, body = ErrorBody, description = "a page of another origin asks"),
         (status = 413, body = ErrorBody, description = "the body is too large"),
         Anytime<ErrorBody>,
     ),

@@ -24,7 +24,7 @@ use crate::rest::{
     RestState,
     accounts::{Entry, Registration},
     answer::Anytime,
-    cookie, credentials, mount,
+    cookie, credentials, foreign, mount,
     pages::Form,
 };
 
@@ -43,7 +43,8 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
         .route("/login", get(async |State(state): State<RestState>| form(&state, Form::LogIn)));
     let router = mount::exactly(router, routes!(register), answers::wrong_method);
     let router = mount::exactly(router, routes!(log_in), answers::wrong_method);
-    mount::exactly(router, routes!(log_out, log_out_by_get), answers::wrong_method)
+    let router = mount::exactly(router, routes!(log_out, log_out_by_get), answers::wrong_method);
+    foreign::keep_out(router, state, account::foreign)
 }
 
 fn form(state: &RestState, form: Form) -> Response {
@@ -60,6 +61,7 @@ fn form(state: &RestState, form: Form) -> Response {
         (status = 200, body = Entered, description = "made and logged in",
          headers(("Set-Cookie" = String, description = "the session"))),
         (status = 400, body = RefusalBody, description = "not a name, not a password, or no JSON object"),
+        (status = 403, body = RefusalBody, description = "a page of another origin asks"),
         (status = 409, body = RefusalBody, description = "the name is taken, in whatever letter case"),
         (status = 413, body = RefusalBody, description = "the body is too large"),
         (status = 415, body = RefusalBody, description = "a multipart form"),
@@ -97,6 +99,7 @@ async fn register_with(
          headers(("Set-Cookie" = String, description = "the session"))),
         (status = 400, body = RefusalBody, description = "no JSON object, or a field is missing"),
         (status = 401, body = RefusalBody, description = "unknown user or wrong password: not told apart"),
+        (status = 403, body = RefusalBody, description = "a page of another origin asks"),
         (status = 413, body = RefusalBody, description = "the body is too large"),
         (status = 415, body = RefusalBody, description = "a multipart form"),
         Anytime<RefusalBody>,
@@ -129,6 +132,7 @@ async fn log_in_with(
     responses(
         (status = 200, body = Success, description = "ended",
          headers(("Set-Cookie" = String, description = "takes the cookie away"))),
+        (status = 403, body = RefusalBody, description = "a page of another origin asks"),
         Anytime<RefusalBody>,
     ),
     security((), ("session" = []), ("bearer" = [])),
@@ -155,12 +159,13 @@ async fn end(chat: &dyn Chat, credential: Credential) -> chat_core::Result<()> {
     }
 }
 
-/// The same by a link.
+/// The same by a link. A browser that followed another site's is shown a page that asks.
 #[utoipa::path(
     get, path = "/logout", tag = "one-to-one", operation_id = "one_to_one_logout_by_get",
     responses(
         (status = 200, body = Success, description = "ended",
          headers(("Set-Cookie" = String, description = "takes the cookie away"))),
+        (status = 403, body = RefusalBody, description = "a page of another origin asks"),
         Anytime<RefusalBody>,
     ),
     security((), ("session" = []), ("bearer" = [])),

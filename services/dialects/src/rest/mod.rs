@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod cookie;
 pub mod credentials;
 pub(crate) mod drain;
+pub(crate) mod foreign;
 pub(crate) mod idempotency;
 pub(crate) mod mount;
 pub mod pages;
@@ -59,6 +60,8 @@ pub struct RestState {
     pub guests: bool,
     /// Most messages that 000 lists at once.
     pub lobby_max: u32,
+    /// Pages of these origins may use the visitor's cookie, beside our own.
+    pub origins: Arc<[String]>,
 }
 
 /// Every REST route of every dialect, with its OpenAPI document: what is documented is what is
@@ -68,11 +71,11 @@ pub fn router(state: RestState) -> OpenApiRouter {
         OpenApiRouter::with_openapi(Document::openapi()).merge(inbox::rest::routes(&state));
     for protocol in state.protocols.iter() {
         router = match protocol.as_str() {
-            "tinychat" => router.merge(tinychat::rest::routes()),
+            "tinychat" => router.merge(tinychat::rest::routes(&state)),
             "conversations" => router.merge(conversations::rest::routes(&state)),
             "one-to-one" => router.merge(one_to_one::rest::routes(&state)),
-            "messenger" => router.merge(messenger::rest::routes()),
-            "chatto" => router.merge(chatto::rest::routes()),
+            "messenger" => router.merge(messenger::rest::routes(&state)),
+            "chatto" => router.merge(chatto::rest::routes(&state)),
             _ => router,
         };
     }

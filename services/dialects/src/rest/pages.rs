@@ -20,6 +20,9 @@ pub trait Pages: Send + Sync {
     /// The form. After a refusal it has the reason, its status, and the name that was typed.
     fn form(&self, form: Form, name: &str, refused: Option<&ChatError>) -> Response;
 
+    /// Asks whoever followed another site's link to log out whether they mean it: 403.
+    fn ask_to_log_out(&self) -> Response;
+
     /// Instead of a page that could not be made: the reason, by its status.
     fn failed(&self, error: &ChatError) -> Response;
 }

@@ -136,6 +136,9 @@ impl Pages for Down {
         let code = refused.map(|error| error.code().as_str());
         Json(json!([format!("{form:?}"), name, code])).into_response()
     }
+    fn ask_to_log_out(&self) -> Response {
+        (StatusCode::FORBIDDEN, Json("log out?")).into_response()
+    }
     fn failed(&self, error: &ChatError) -> Response {
         Json(error.code().as_str()).into_response()
     }
@@ -152,6 +155,7 @@ fn app() -> OpenApiRouter {
         session_ttl: Duration::from_secs(3_600),
         guests: true,
         lobby_max: 1_000,
+        origins: ["https://app.example".to_owned()].into(),
     };
     router(state)
 }
@@ -301,6 +305,87 @@ async fn a_body_too_large_is_told_so() {
     );
     let answer = ask("POST", "/api/register", false, &body).await;
     assert_eq!(answer.body["code"], "payload_too_large");
+}
+
+/// What is answered to a request with the cookie and these headers.
+async fn from_a_page(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(path);
+    let all = [("host", "chat.example"), ("cookie", "session=s3cret")];
+    let all = all.iter().chain(headers);
+    let request = all.fold(request, |request, (name, value)| request.header(*name, *value));
+    let request = request.body(Body::empty()).expect("a request");
+    let response = Router::from(app()).oneshot(request).await.expect("an answer");
+    let status = response.status().as_u16();
+    let bytes = to_bytes(response.into_body(), BODY_MAX).await.expect("a body");
+    (status, serde_json::from_slice(&bytes).expect("JSON"))
+}
+
+const FOREIGN: [&[(&str, &str)]; 4] = [
+    &[("origin", "https://evil.example")],
+    &[("origin", "null")],
+    &[("sec-fetch-site", "cross-site")],
+    &[("origin", "https://chat.example"), ("sec-fetch-site", "same-site")],
+];
+
+#[tokio::test]
+async fn a_page_of_another_origin_changes_nothing_and_each_dialect_says_so_in_its_own_words() {
+    let sentence = "pages of other sites may not do this";
+    let by_code = || json!({"code": "forbidden", "error": sentence});
+    for (method, path, expected) in [
+        ("POST", "/api/v1/messages", json!({"body": "Error sending message"})),
+        ("PATCH", "/api/v1/messages/1", json!({"body": "Error sending message"})),
+        ("POST", "/auth/register", json!({"status": "unauthorised"})),
+        ("POST", "/api/conversations/lobby/", json!({"status": "unauthorised"})),
+        ("DELETE", "/api/conversations/lobby/1", json!({"status": "unauthorised"})),
+        ("POST", "/register", json!({"status": "forbidden", "error": sentence})),
+        ("POST", "/login", json!({"status": "forbidden", "error": sentence})),
+        ("POST", "/logout", json!({"status": "forbidden", "error": sentence})),
+        ("POST", "/api/auth/login", by_code()),
+        ("POST", "/api/upload/files", by_code()),
+        ("DELETE", "/api/auth/account", by_code()),
+        ("POST", "/api/login", by_code()),
+        ("POST", "/api/verify", by_code()),
+        ("POST", "/api/inbox/lobby/seen", by_code()),
+    ] {
+        for page in FOREIGN {
+            assert_eq!(from_a_page(method, path, page).await, (403, expected.clone()), "{path}");
+        }
+        // The chat is asked: it is down.
+        let passes: [&[(&str, &str)]; 5] = [
+            &[],
+            &[("origin", "https://chat.example")],
+            &[("origin", "https://app.example"), ("sec-fetch-site", "cross-site")],
+            &[("origin", "http://outside.example"), ("sec-fetch-site", "same-origin")],
+            &[("origin", "https://evil.example"), ("authorization", "Bearer a.b.c")],
+        ];
+        for page in passes {
+            assert_ne!(from_a_page(method, path, page).await.0, 403, "{path} {page:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_sites_link_logs_nobody_out_and_whoever_followed_it_is_asked() {
+    let link = ("sec-fetch-site", "cross-site");
+    for method in ["GET", "POST"] {
+        assert_eq!(from_a_page(method, "/logout", &[link]).await.0, 403);
+        let visitor = [link, ("accept", "text/html,*/*")];
+        assert_eq!(from_a_page(method, "/logout", &visitor).await, (403, json!("log out?")));
+    }
+    let typed = ("sec-fetch-site", "none");
+    assert_eq!(from_a_page("GET", "/logout", &[typed]).await.0, 503, "the chat is asked");
+    let form =
+        [link, ("accept", "text/html,*/*"), ("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(from_a_page("POST", "/login", &form).await.1, json!("forbidden"), "a page");
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_still_ask_for_what_changes_nothing() {
+    for page in FOREIGN {
+        for path in ["/api/rooms", "/api/v1/messages", "/api/conversations/"] {
+            assert_eq!(from_a_page("GET", path, page).await.0, 503, "{path}");
+        }
+    }
 }
 
 #[test]

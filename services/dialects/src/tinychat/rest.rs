@@ -18,14 +18,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use self::answers::{Answer, Listed, Sentence, Submitted};
 use super::wire::Submission;
 use crate::rest::{
-    RestState, answer::Anytime, body::Body, credentials, idempotency, mount, query::Params,
+    RestState, answer::Anytime, body::Body, credentials, foreign, idempotency, mount, query::Params,
 };
 
 /// 000's routes.
-pub(crate) fn routes() -> OpenApiRouter<RestState> {
+pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = OpenApiRouter::new();
     let router = mount::both_slashes(router, routes!(list, post), answers::wrong_method);
-    mount::both_slashes(router, routes!(edit), answers::wrong_method)
+    let router = mount::both_slashes(router, routes!(edit), answers::wrong_method);
+    foreign::keep_out(router, state, |_, _, error| answers::not_done(error))
 }
 
 /// Lists the lobby's messages, oldest first, and tells how far one had read them.
@@ -83,6 +84,7 @@ async fn read(
     responses(
         (status = 200, body = Answer<String>, description = "stored"),
         (status = 400, body = Answer<String>, description = "bad input, or an author who is somebody else"),
+        (status = 403, body = Answer<String>, description = "a page of another origin asks"),
         Anytime<Answer<String>>,
     ),
     security((), ("session" = []), ("bearer" = [])),
@@ -118,7 +120,7 @@ async fn store(state: &RestState, headers: &HeaderMap, body: Body) -> Result<Mes
         (status = 200, body = Answer<String>, description = "changed"),
         (status = 400, body = Answer<String>, description = "bad input"),
         (status = 401, body = Answer<String>, description = "no session, or a dead one"),
-        (status = 403, body = Answer<String>, description = "somebody else's message, or name"),
+        (status = 403, body = Answer<String>, description = "somebody else's message, or name; a page of another origin asks"),
         (status = 404, body = Answer<String>, description = "the lobby has no such message"),
         (status = 413, body = Answer<String>, description = "the body is too large"),
         Anytime<Answer<String>>,
@@ -133,7 +135,7 @@ async fn edit(
 ) -> Response {
     match change(&state, &id, &headers, body).await {
         Ok(_) => Json(Answer::sentence(Sentence::Received)).into_response(),
-        Err(error) => answers::not_edited(&error),
+        Err(error) => answers::not_done(&error),
     }
 }
 

@@ -1,11 +1,12 @@
 //! The pool, and what every connection of it is told.
 
-use std::{str::FromStr, time::Duration};
+use std::{fs, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, Executor, MySqlConnection, MySqlPool,
-    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+    mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode},
 };
+use url::Url;
 
 /// How long a request waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
@@ -17,10 +18,34 @@ const RELEASE: Duration = Duration::from_secs(1);
 /// Statements that a connection keeps prepared: all that there are (see shapes.rs).
 const STATEMENTS: usize = 256;
 
+/// What may follow `?` in a URL. Anything else would be passed over in silence, and a misspelt
+/// `ssl-mode` would mean a connection that nobody checks.
+const PARAMETERS: [&str; 14] = [
+    "sslmode",
+    "ssl-mode",
+    "sslca",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "charset",
+    "collation",
+    "statement-cache-capacity",
+    "socket",
+    "timezone",
+    "time-zone",
+];
+
 /// Parses a URL. The error is a sentence without the URL, since that holds a password.
 pub fn options(url: &str) -> Result<MySqlConnectOptions, String> {
     if !url.starts_with("mysql://") && !url.starts_with("mariadb://") {
         return Err("it must begin with mysql://".into());
+    }
+    let parsed = Url::parse(url).map_err(|e| e.to_string())?;
+    let unknown = parsed.query_pairs().find(|(name, _)| !PARAMETERS.contains(&&**name));
+    if let Some((name, _)) = unknown {
+        return Err(format!("it has the unknown parameter `{name}`"));
     }
     let options = MySqlConnectOptions::from_str(url).map_err(|e| e.to_string())?;
     if options.get_database().is_none_or(str::is_empty) {
@@ -30,6 +55,26 @@ pub fn options(url: &str) -> Result<MySqlConnectOptions, String> {
     // What people write stands in statements, and must not stand in logs.
     let options = options.disable_statement_logging();
     Ok(options.statement_cache_capacity(STATEMENTS))
+}
+
+/// The same, to a server whose certificate must be for its host, and of the CA in this PEM file or of
+/// one that the whole web trusts. The error is one sentence.
+pub fn verified(options: MySqlConnectOptions, ca: &Path) -> Result<MySqlConnectOptions, String> {
+    let pem = fs::read_to_string(ca).map_err(|e| format!("can't read {}: {e}", ca.display()))?;
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(format!("{} holds no certificate in PEM", ca.display()));
+    }
+    match options.get_ssl_mode() {
+        // What a URL has that says nothing of it.
+        MySqlSslMode::Preferred | MySqlSslMode::VerifyIdentity => {
+            Ok(options.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca(ca))
+        }
+        MySqlSslMode::VerifyCa => Ok(options.ssl_ca(ca)),
+        MySqlSslMode::Disabled | MySqlSslMode::Required => Err(
+            "DATABASE_URL has an ssl-mode that checks no certificate: leave it out, or use VERIFY_IDENTITY"
+                .into(),
+        ),
+    }
 }
 
 /// A pool that connects when it is first used.
@@ -98,5 +143,20 @@ mod tests {
         for bad in ["postgres://localhost/chat", "mysql://localhost", "mysql://localhost/", "x"] {
             assert!(options(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_misspelt_parameter_is_named_and_the_url_is_not() {
+        for (misspelt, name) in
+            [("ssl_mode=VERIFY_IDENTITY", "`ssl_mode`"), ("charset=utf8mb4&tls=1", "`tls`")]
+        {
+            let error = options(&format!("mysql://u:s3cret@localhost/chat?{misspelt}"));
+            let error = error.expect_err(misspelt);
+            assert!(error.contains(name) && !error.contains("s3cret"), "{error}");
+        }
+        let mode = |url: &str| options(url).map(|options| options.get_ssl_mode());
+        let verified = mode("mysql://u:p@localhost/chat?ssl-mode=VERIFY_IDENTITY");
+        assert!(matches!(verified, Ok(MySqlSslMode::VerifyIdentity)));
+        assert!(mode("mysql://u:p@localhost/chat?ssl-mode=perhaps").is_err());
     }
 }

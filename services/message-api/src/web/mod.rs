@@ -85,7 +85,10 @@ async fn file(
 /// The official client where Socket.IO's own servers have it, for pages that load it by a classic
 /// script.
 async fn official_client(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
-    web.files.answer("vendor/socket.io.min.js", "no-cache", &headers).unwrap_or_else(unknown)
+    let file = web.files.answer("vendor/socket.io.min.js", "no-cache", &headers);
+    // Also for pages of other origins.
+    let shared = [("cross-origin-resource-policy", "cross-origin")];
+    file.map_or_else(unknown, |file| (shared, file).into_response())
 }
 
 /// Nobody may keep this: in a moment the file may be there, at a newer replica.

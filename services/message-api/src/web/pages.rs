@@ -95,6 +95,12 @@ impl Pages for Web {
         }
     }
 
+    fn ask_to_log_out(&self) -> Response {
+        let reason = "Another site sent you here to log out. Do you want to?";
+        let notice = Notice { base: &self.base, reason, may_log_out: true };
+        page(StatusCode::FORBIDDEN, &notice)
+    }
+
     fn failed(&self, error: &ChatError) -> Response {
         let reason = error.message();
         page(status_of(error), &Notice { base: &self.base, reason, may_log_out: false })

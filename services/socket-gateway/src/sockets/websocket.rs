@@ -12,10 +12,10 @@ use axum::{
         FromRequestParts, Request,
         ws::{Message, WebSocket, WebSocketUpgrade},
     },
-    http::{HeaderMap, Method, header, request::Parts},
+    http::{HeaderMap, Method, request::Parts},
     response::Response,
 };
-use dialects::live::bounded;
+use dialects::{live::bounded, origin::TELLING};
 use futures_util::SinkExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -34,10 +34,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// An idle connection keeps so much to read into; long messages make room for themselves.
 const READ: usize = 1024;
-
-/// The headers that tell who comes, and from which page.
-const TELLING: [header::HeaderName; 4] =
-    [header::AUTHORIZATION, header::COOKIE, header::HOST, header::ORIGIN];
 
 /// Ends its session, however the task that serves it ends.
 struct Ending(Arc<Session>);

@@ -70,6 +70,7 @@ pub(super) struct Upload {
         (status = 200, body = Uploaded, description = "kept"),
         (status = 400, body = Invalid, description = "no multipart body, no files in it, or too many"),
         (status = 401, body = Unauthorized, description = "no token or session, or a dead one"),
+        (status = 403, body = ErrorBody, description = "a page of another origin asks"),
         (status = 413, body = ErrorBody, description = "a file is too large"),
         (status = 415, body = ErrorBody, description = "a file is of a kind that is not taken"),
         Anytime<ErrorBody>,
@@ -211,11 +212,13 @@ pub(super) async fn serve(
 }
 
 /// A file never changes; whatever it is, it is shown and nothing in it runs.
-const SAFELY: [(&str, &str); 4] = [
+const SAFELY: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "sandbox; default-src 'none'"),
     ("cache-control", "public, max-age=31536000, immutable"),
     ("accept-ranges", "none"),
+    // As whoever has the URL may have the file, pages of other origins may show it.
+    ("cross-origin-resource-policy", "cross-origin"),
 ];
 
 /// The end of the name under which a browser saves a file.

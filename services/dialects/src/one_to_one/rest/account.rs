@@ -5,7 +5,10 @@ use std::{collections::HashMap, convert::Infallible};
 
 use axum::{
     extract::{Form, FromRequest, Request},
-    http::{HeaderMap, header::CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     response::{IntoResponse, Redirect, Response},
 };
 use chat_core::{ChatError, Code, Result};
@@ -13,6 +16,7 @@ use serde_json::Value;
 
 use super::answers::Refusal;
 use crate::rest::{
+    RestState,
     body::Body,
     pages::{Form as PageForm, Pages},
 };
@@ -104,6 +108,19 @@ impl Way {
             Self::Program => Refusal::from(error).into_response(),
             Self::Page(name) => pages.form(form, name, Some(&error)),
         }
+    }
+}
+
+/// The refusal of what a page of another origin asks. Who looks at a page is shown one: they may
+/// have followed a link.
+pub(super) fn foreign(state: &RestState, request: &Request, error: &ChatError) -> Response {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    if !accepts.is_some_and(|accepts| accepts.contains("text/html")) {
+        return Refusal::from(error.clone()).into_response();
+    }
+    match request.uri().path() {
+        "/logout" => state.pages.ask_to_log_out(),
+        _ => state.pages.failed(error),
     }
 }
 

@@ -88,8 +88,8 @@ pub(super) fn not_sent(error: &ChatError) -> Response {
     answer::refusal(code, Answer::sentence(Sentence::NotSent))
 }
 
-/// A PATCH that failed.
-pub(super) fn not_edited(error: &ChatError) -> Response {
+/// A PATCH that failed, or a request that was not 000's to begin with.
+pub(super) fn not_done(error: &ChatError) -> Response {
     answer::refusal(error.code(), Answer::sentence(Sentence::NotSent))
 }
 
