@@ -10,7 +10,7 @@ import { Head } from "./head.js";
 import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
 import { Rooms } from "./rooms.js";
-import { isLeft, newId, rest } from "./server.js";
+import { beginAnew, isLeft, newId, rest } from "./server.js";
 import { Sidebar } from "./sidebar.js";
 import { tab } from "./storage.js";
 import { SomebodyElse, Store } from "./store.js";
@@ -83,8 +83,9 @@ async function look() {
   try {
     store.apply(await rest("GET", "/api/inbox"));
   } catch (error) {
-    if (error instanceof SomebodyElse) location.reload();
-    throw error;
+    if (!(error instanceof SomebodyElse)) throw error;
+    beginAnew();
+    await new Promise(() => {}); // Nothing comes after it.
   }
 }
 

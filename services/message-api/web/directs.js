@@ -73,9 +73,9 @@ export class Directs {
   }
 
   async older(direct) {
-    const { oldest } = direct;
-    const page = await this.#page(direct, { before: oldest?.id });
-    if (direct.oldest !== oldest) return; // Something was let go meanwhile: the page would not touch it.
+    const before = direct.oldest?.id;
+    const page = await this.#page(direct, { before });
+    if (direct.oldest?.id !== before) return; // Something was let go meanwhile: the page would not touch it.
     direct.prepend(page, page.length < PAGE);
     this.store.changed();
   }

@@ -118,9 +118,9 @@ export class Rooms {
   }
 
   async older(room) {
-    const { oldest } = room;
-    const page = await this.#page(room, oldest?.id);
-    if (room.oldest !== oldest) return; // Something was let go meanwhile: the page would not touch it.
+    const before = room.oldest?.id;
+    const page = await this.#page(room, before);
+    if (room.oldest?.id !== before) return; // Something was let go meanwhile: the page would not touch it.
     room.prepend(page, page.length < PAGE);
     this.store.changed();
   }

@@ -11,6 +11,12 @@ export function logInAgain() {
   location.assign("/login");
 }
 
+/** What is here is nobody's any more. */
+export function beginAnew() {
+  isLeaving = true;
+  location.reload();
+}
+
 let isLeaving = false;
 
 /** Is the page left for good, with nothing that could still be done here? */
