@@ -128,6 +128,12 @@ store.addEventListener("change", see);
 for (const event of ["focus", "visibilitychange"]) addEventListener(event, see);
 timeline.onEnd = see;
 
+/** Who turns away at once has seen it as well. */
+function leave(conversation) {
+  if (!conversation || !store.isLooking(conversation) || !leg(conversation).hasUnseen(conversation)) return;
+  leg(conversation).see(conversation).catch(() => {}); // The next look tells it.
+}
+
 function show(conversation) {
   const address = `#/${conversation.isRoom ? "room" : "direct"}/${encodeURIComponent(conversation.id)}`;
   if (location.hash === address) route();
@@ -151,6 +157,7 @@ async function route() {
   const conversation = wanted ?? store.active ?? store.at("room/lobby");
   if (!conversation) return;
   if (conversation !== store.active) {
+    leave(store.active);
     composer.leave();
     store.active?.trim();
     store.active = conversation;

@@ -7,12 +7,14 @@ const PATIENCE = 12_000;
 
 /** Asked without a live session: there is nothing left to do here. */
 export function logInAgain() {
+  if (isLeaving) return;
   isLeaving = true;
   location.assign("/login");
 }
 
 /** What is here is nobody's any more. */
 export function beginAnew() {
+  if (isLeaving) return;
   isLeaving = true;
   location.reload();
 }
