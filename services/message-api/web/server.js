@@ -33,6 +33,7 @@ export async function rest(method, path, body) {
       headers: body === undefined ? {} : { "content-type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(PATIENCE),
+      keepalive: body !== undefined, // It may be the last that a page says.
     });
   } catch {
     throw new Refusal("The server can't be reached.", "unanswered");

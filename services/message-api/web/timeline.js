@@ -88,7 +88,8 @@ export class Timeline {
   /** Remembers the first row in sight, and where it stands. */
   #noteAnchor() {
     const top = this.scroller.scrollTop;
-    for (const row of this.list.children) {
+    // Days and marks may go when what is before them comes; messages stay.
+    for (const row of this.list.querySelectorAll(".message")) {
       if (row.offsetTop + row.offsetHeight > top) {
         this.anchor = { key: row.dataset.key, offset: row.offsetTop - top };
         return;
@@ -121,11 +122,13 @@ export class Timeline {
       this.isFetching = false;
       this.older.hidden = true;
     }
+    // Nobody scrolls at the very beginning: is more wanted still?
+    if (this.store.active === active) requestAnimationFrame(() => this.#fetchOlder());
   }
 
   draw() {
     const { active, me } = this.store;
-    if (!active) return;
+    if (!active) return this.list.replaceChildren();
     this.#noteUntold();
     if (active.isLoaded && this.unreadAtEntry > 0) {
       active.newFrom = firstUnread(active.messages, me, this.unreadAtEntry);
