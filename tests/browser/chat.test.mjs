@@ -188,6 +188,9 @@ test("a desktop notification tells of a direct, and of a room where one is named
   await bob.page.waitForFunction(() => window.shown.length === 1);
   const title = fresh("Named");
   await alice.makesRoom(title);
+  // Rooms count that one has looked at.
+  await bob.opens(title);
+  await bob.opens("Lobby");
   await alice.writes("nothing for anybody");
   await alice.writes(`@${bob.name} something for you`);
   await bob.page.waitForFunction(() => window.shown.length === 2);

@@ -85,17 +85,15 @@ export class Timeline {
     if (Math.abs(scrollTop - place) > 1) this.#notePlace();
   }
 
-  /** Remembers the first row in sight, and where it stands. */
+  /** Remembers a message in the middle of what is in sight, and where it stands. */
   #noteAnchor() {
-    const top = this.scroller.scrollTop;
-    // Days and marks may go when what is before them comes; messages stay.
-    for (const row of this.list.querySelectorAll(".message")) {
-      if (row.offsetTop + row.offsetHeight > top) {
-        this.anchor = { key: row.dataset.key, offset: row.offsetTop - top };
-        return;
-      }
-    }
+    const { scrollTop, clientHeight } = this.scroller;
     this.anchor = null;
+    // Days and marks may go when what is before them comes, and the first message changes; these stay.
+    for (const row of this.list.querySelectorAll(".message")) {
+      if (this.anchor && row.offsetTop > scrollTop + clientHeight / 2) return;
+      this.anchor = { key: row.dataset.key, offset: row.offsetTop - scrollTop };
+    }
   }
 
   /** Whatever was added or grew: the end stays in sight, or else the row that was. */
