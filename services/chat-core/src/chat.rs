@@ -50,6 +50,15 @@ pub trait Chat: Send + Sync + 'static {
     /// All users, sorted by name without regard to case, those whose names come after `after`.
     async fn users(&self, after: Option<Username>, limit: u32) -> Result<UserPage>;
 
+    /// Changes the password of a session's user. All their other sessions end. Fails with
+    /// `invalid_credentials` if `current` is not their password, as for those who have none.
+    async fn change_password(
+        &self,
+        session: &Session,
+        current: Password,
+        new: Password,
+    ) -> Result<()>;
+
     /// Deletes the user's account, for good: all its sessions end, everybody hears
     /// [`Notice::UserDeleted`](crate::Notice). What they wrote stays under their name, and the
     /// name stays taken, so that nobody can pose as its author. Twice is as good as once. Fails with

@@ -8,7 +8,7 @@ use metrics::{Counter, Histogram};
 use tracing::Span;
 
 /// The events of all protocols. 001's frames have no names.
-const EVENTS: &[(&str, &[&str])] = &[
+pub const EVENTS: &[(&str, &[&str])] = &[
     ("tinychat", &["send:message"]),
     ("conversations", &["post"]),
     ("one-to-one", &["chatHistory", "chatMessage", "typing", "doneTyping"]),

@@ -192,10 +192,12 @@ async fn rules(
     stages.publishing.spawn_until_stopped(redis.clone().keep_map());
     let sessions = Sessions::new(redis, config.session_ttl());
     let publisher = Publisher::start(redis, &stages.publishing);
+    let tokens = Tokens::new(&settings.jwt_secrets, config.session_ttl());
+    tokens.follow(&settings.jwt_secrets, &stages.servers);
     stages.servers.spawn_until_stopped(health.clone().watch(store.clone(), sessions.clone()));
     Ok(Rules {
         group_commit: GroupCommit::start(&store, &publisher, &stages.commits),
-        tokens: Tokens::new(&settings.jwt_secret, config.session_ttl()),
+        tokens,
         passwords: Passwords::new(config.hash_parallel())?,
         guests: config.guests,
         store,

@@ -20,6 +20,7 @@ use crate::{
     grpc::{self, TokensFile},
     media::Place,
     store::database,
+    tokens::JwtSecrets,
 };
 
 /// message-api: users, sessions, conversations and messages, over REST and gRPC.
@@ -58,7 +59,8 @@ pub struct Config {
     #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
     pub jwt_secret: Option<SecretString>,
 
-    /// A file that holds JWT_SECRET
+    /// A file that holds JWT_SECRET, read again when it changes; while the secret is rotated, two
+    /// lines: the first signs, both are believed
     #[arg(long, env = "JWT_SECRET_FILE")]
     pub jwt_secret_file: Option<PathBuf>,
 
@@ -188,7 +190,7 @@ pub struct Settings {
     /// From REDIS_URL and its like; not yet connected.
     pub redis: Redis,
     /// From JWT_SECRET.
-    pub jwt_secret: SecretString,
+    pub jwt_secrets: JwtSecrets,
     /// From SERVICE_TOKEN.
     pub service_token: Option<ServiceToken>,
     /// From SERVICE_TOKENS_FILE.
@@ -205,12 +207,7 @@ impl Config {
         Ok(Settings {
             database: self.database()?,
             redis: self.redis.check()?,
-            jwt_secret: secret(
-                "JWT_SECRET",
-                self.jwt_secret.as_ref(),
-                self.jwt_secret_file.as_ref(),
-                32,
-            )?,
+            jwt_secrets: JwtSecrets::read(self.jwt_secret.as_ref(), self.jwt_secret_file.as_ref())?,
             service_token: self.service_token()?,
             service_tokens: self
                 .service_tokens_file
@@ -228,8 +225,11 @@ impl Config {
 
     /// The database, from DATABASE_URL. The error is one sentence that names the setting.
     pub fn database(&self) -> Result<MySqlConnectOptions, String> {
-        let url =
-            secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref(), 1)?;
+        let (value, file) = (self.database_url.as_ref(), self.database_url_file.as_ref());
+        let url = Secret { name: "DATABASE_URL", value, file }.read()?;
+        if url.expose_secret().is_empty() {
+            return Err("DATABASE_URL is empty".into());
+        }
         let options =
             database::options(url.expose_secret()).map_err(|e| format!("DATABASE_URL: {e}"))?;
         match &self.database_ca_file {
@@ -290,22 +290,6 @@ impl Config {
         let cores = || available_parallelism().map_or(1, usize::from);
         self.hash_parallel.map_or_else(cores, |n| n as usize)
     }
-}
-
-fn secret(
-    name: &'static str,
-    value: Option<&SecretString>,
-    file: Option<&PathBuf>,
-    least: usize,
-) -> Result<SecretString, String> {
-    let secret = Secret { name, value, file }.read()?;
-    if secret.expose_secret().len() < least {
-        return Err(match least {
-            1 => format!("{name} is empty"),
-            _ => format!("{name} must have at least {least} bytes"),
-        });
-    }
-    Ok(secret)
 }
 
 #[cfg(test)]

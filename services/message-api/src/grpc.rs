@@ -173,6 +173,20 @@ impl ChatService for Service {
         .await
     }
 
+    async fn change_password(
+        &self,
+        request: Request<v1::ChangePasswordRequest>,
+    ) -> Answer<v1::ChangePasswordResponse> {
+        let request = request.into_inner();
+        answer(async {
+            let (current, new) = parse::passwords(&request, &self.limits)?;
+            let session = parse::whole_session(&*self.chat, request.session).await?;
+            self.chat.change_password(&session, current, new).await?;
+            Ok(v1::ChangePasswordResponse {})
+        })
+        .await
+    }
+
     async fn delete_account(
         &self,
         request: Request<v1::DeleteAccountRequest>,

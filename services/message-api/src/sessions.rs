@@ -121,10 +121,11 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends all sessions of a user, and returns them.
-    pub async fn end_all(&self, user: UserId) -> Result<Vec<SessionId>> {
+    /// Ends all sessions of a user, or all but one, and returns those that ended.
+    pub async fn end_all(&self, user: UserId, but: Option<&SessionId>) -> Result<Vec<SessionId>> {
         let (lane, index) = self.index(user);
-        let listed: Vec<String> = self.ask(lane, &Cmd::zrange(&index, 0, -1)).await?;
+        let mut listed: Vec<String> = self.ask(lane, &Cmd::zrange(&index, 0, -1)).await?;
+        listed.retain(|listed| but.is_none_or(|but| listed != but.as_str()));
         let ended: Vec<_> = listed.iter().filter_map(|raw| SessionId::parse(raw)).collect();
         if !ended.is_empty() {
             let lanes = self.by_lane(&ended);

@@ -9,14 +9,14 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use chat_core::{Chat, User};
+use chat_core::{Chat, Session, User};
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouterExt as _},
     routes,
 };
 
 use self::answers::{
-    Account, Conflict, Done, Invalid, Refusal, Token, Unauthorized, parse_registration,
+    Account, Conflict, Done, Invalid, NewPassword, Refusal, Token, Unauthorized, parse_registration,
 };
 use crate::rest::{
     RestState,
@@ -32,6 +32,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = mount::exactly(router, routes!(register), answer::wrong_method);
     let router = mount::exactly(router, routes!(log_in), answer::wrong_method);
     let router = mount::exactly(router, routes!(delete_account), answer::wrong_method);
+    let router = mount::exactly(router, routes!(change_password), answer::wrong_method);
     let upload = routes!(files::upload);
     let upload = upload.map(|methods| methods.layer(DefaultBodyLimit::max(files::UPLOAD_MAX)));
     let router = mount::exactly(router, upload, answer::wrong_method);
@@ -80,6 +81,31 @@ async fn log_in(State(state): State<RestState>, body: Body) -> Result<Json<Token
     Ok(Json(Token::from(&state.chat.log_in(username, password).await?)))
 }
 
+/// Changes one's password. All other sessions end: their tokens, and their sockets everywhere.
+#[utoipa::path(
+    post, path = "/api/auth/password", tag = "messenger",
+    operation_id = "messenger_change_password",
+    request_body = NewPassword,
+    responses(
+        (status = 200, body = Done, description = "changed; the session that asked stays"),
+        (status = 400, body = Invalid, description = "not a password, or no JSON object"),
+        (status = 401, body = Unauthorized, description = "nobody is logged in, or `current` is wrong"),
+        (status = 413, body = ErrorBody, description = "the body is too large"),
+        Anytime<ErrorBody>,
+    ),
+    security(("bearer" = []), ("session" = [])),
+)]
+async fn change_password(
+    State(state): State<RestState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Done>, Refusal> {
+    let session = session(&*state.chat, &headers).await?;
+    let NewPassword { current, new } = NewPassword::parse(&body.json()?, &state.limits)?;
+    state.chat.change_password(&session, current, new).await?;
+    Ok(Json(Done::new("Changed")))
+}
+
 /// Deletes an account for good: one's own by session or token, or the one whose name and password
 /// are in the body. Everybody hears of it.
 #[utoipa::path(
@@ -114,9 +140,14 @@ async fn delete_account(
     Ok(response)
 }
 
-/// Whose token or session it is; the token counts first.
+/// Whose token or session it is.
 async fn caller(chat: &dyn Chat, headers: &HeaderMap) -> chat_core::Result<User> {
+    Ok(session(chat, headers).await?.user)
+}
+
+/// The token's session or the cookie's; the token counts first.
+async fn session(chat: &dyn Chat, headers: &HeaderMap) -> chat_core::Result<Session> {
     let token = credentials::from_authorization(headers);
     let shown = token.or_else(|| credentials::from_cookie(headers));
-    Ok(credentials::first_live(chat, shown).await?.user)
+    credentials::first_live(chat, shown).await
 }

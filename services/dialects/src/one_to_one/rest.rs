@@ -17,7 +17,7 @@ use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
-    account::Given,
+    account::{Given, Way},
     answers::{Entered, Refusal, RefusalBody, Success},
 };
 use crate::rest::{
@@ -68,14 +68,10 @@ fn form(state: &RestState, form: Form) -> Response {
         Anytime<RefusalBody>,
     ),
 )]
-async fn register(State(state): State<RestState>, given: Given) -> Response {
+async fn register(State(state): State<RestState>, headers: HeaderMap, given: Given) -> Response {
     let (fields, way) = given.open();
     match register_with(&state, fields).await {
-        Ok(login) => {
-            let mut response = way.entered(Json(Entered::from(&login)));
-            cookie::give(&mut response, &login.secret, &state);
-            response
-        }
+        Ok(login) => enter(&state, &headers, &way, &login).await,
         Err(error) => way.refused(error, Form::Register, &*state.pages),
     }
 }
@@ -105,14 +101,10 @@ async fn register_with(
         Anytime<RefusalBody>,
     ),
 )]
-async fn log_in(State(state): State<RestState>, given: Given) -> Response {
+async fn log_in(State(state): State<RestState>, headers: HeaderMap, given: Given) -> Response {
     let (fields, way) = given.open();
     match log_in_with(&state, fields).await {
-        Ok(login) => {
-            let mut response = way.entered(Json(Entered::from(&login)));
-            cookie::give(&mut response, &login.secret, &state);
-            response
-        }
+        Ok(login) => enter(&state, &headers, &way, &login).await,
         Err(error) => way.refused(error, Form::LogIn, &*state.pages),
     }
 }
@@ -123,6 +115,19 @@ async fn log_in_with(
 ) -> chat_core::Result<Login> {
     let Entry { username, password } = Entry::parse(&fields?)?;
     state.chat.log_in(username, password).await
+}
+
+/// Gives the browser its new session. The one whose cookie it replaces would be out of reach for
+/// those who want to end it, so it ends.
+async fn enter(state: &RestState, headers: &HeaderMap, way: &Way, login: &Login) -> Response {
+    if let Some(replaced) = credentials::from_cookie(headers)
+        && let Err(refusal) = end(&*state.chat, replaced).await
+    {
+        tracing::debug!(%refusal, "a session that was replaced will expire by itself");
+    }
+    let mut response = way.entered(Json(Entered::from(login)));
+    cookie::give(&mut response, &login.secret, state);
+    response
 }
 
 /// Ends the session: its tokens, and its sockets everywhere. Without a session there is nothing to

@@ -55,6 +55,9 @@ impl Chat for Down {
     async fn users(&self, _: Option<Username>, _: u32) -> Result<UserPage> {
         down()
     }
+    async fn change_password(&self, _: &Session, _: Password, _: Password) -> Result<()> {
+        down()
+    }
     async fn delete_account(&self, _: &User) -> Result<()> {
         down()
     }
@@ -397,6 +400,7 @@ fn the_document_has_each_canonical_path_once() {
         [
             "/api/auth/account",
             "/api/auth/login",
+            "/api/auth/password",
             "/api/auth/register",
             "/api/conversations/",
             "/api/conversations/{id}",

@@ -7,7 +7,7 @@ use chat_core::{
 
 use super::{Rules, in_time};
 use crate::{
-    store::{NewAccount, username_taken},
+    store::{Account, NewAccount, username_taken},
     tokens::invalid_token,
 };
 
@@ -41,17 +41,17 @@ impl Rules {
         let stored = account.as_ref().and_then(|account| account.password_hash.clone());
         let is_right = self.passwords.verify(password, stored).await?;
         match account {
-            Some(account) if is_right => self.begin_lasting_session(&account.user).await,
+            Some(account) if is_right => self.begin_lasting_session(&account).await,
             _ => Err(wrong_credentials()),
         }
     }
 
-    /// The account may have been deleted since it was looked up. Either its deletion finds the
-    /// session that has begun here, or this finds the account deleted.
-    async fn begin_lasting_session(&self, user: &User) -> Result<Login> {
-        let login = self.begin_session(user).await?;
-        match self.store.standing(user.id).await? {
-            Some(standing) if !standing.is_deleted => Ok(login),
+    /// The account may have been deleted since it was looked up, or its password changed. Either
+    /// that finds the session that has begun here, or this finds the password gone.
+    async fn begin_lasting_session(&self, account: &Account) -> Result<Login> {
+        let login = self.begin_session(&account.user).await?;
+        match self.store.account(&account.user.name).await? {
+            Some(now) if now.password_hash == account.password_hash => Ok(login),
             _ => {
                 self.end(login.session.id).await?;
                 Err(wrong_credentials())
@@ -109,6 +109,6 @@ impl Rules {
     }
 }
 
-fn wrong_credentials() -> ChatError {
+pub(super) fn wrong_credentials() -> ChatError {
     ChatError::new(Code::InvalidCredentials, "wrong user name or password")
 }

@@ -14,7 +14,7 @@ const ROOMS_MAX: u32 = 1_000;
 
 impl Rules {
     pub(super) async fn make_room(&self, caller: &Caller, title: Title) -> Result<Conversation> {
-        let creator = self.beginner(caller).await?;
+        let creator = self.beginner(caller, Verb::CreateRoom).await?;
         let room = self.store.create_room(&title, creator).await?;
         self.notice(Notice::RoomCreated(Box::new(room.clone())));
         Ok(room)
@@ -40,7 +40,7 @@ impl Rules {
     }
 
     pub(super) async fn direct_with(&self, caller: &Caller, peer: Peer) -> Result<Conversation> {
-        let creator = self.beginner(caller).await?;
+        let creator = self.beginner(caller, Verb::OpenDirect).await?;
         let peer = self.store.user(&peer).await?;
         if peer.id == creator.id {
             let sentence = "you can't begin a conversation with yourself";
@@ -63,9 +63,8 @@ impl Rules {
     }
 
     /// The user, if this caller may begin conversations.
-    async fn beginner<'a>(&self, caller: &'a Caller) -> Result<&'a User> {
+    async fn beginner<'a>(&self, caller: &'a Caller, verb: Verb) -> Result<&'a User> {
         self.admit(caller).await?;
-        rights::begin_conversation(caller)?;
-        caller.user().ok_or_else(ChatError::unauthorised)
+        rights::own(caller, verb)
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! If it stops between 2 and 3, the user is logged out and has everything still.
 
-use chat_core::{ChatError, Code, Notice, Result, User};
+use chat_core::{ChatError, Code, Notice, Result, SessionId, User, UserId};
 
 use super::Rules;
 
@@ -22,9 +22,9 @@ impl Rules {
         if known.is_none() {
             return Err(ChatError::new(Code::UnknownUser, "there is no such user"));
         }
-        self.end_all_sessions(user).await?;
+        self.end_sessions(user.id, None).await?;
         let is_first = self.store.delete_user(user.id).await?;
-        if let Err(refusal) = self.end_all_sessions(user).await {
+        if let Err(refusal) = self.end_sessions(user.id, None).await {
             tracing::warn!(%refusal, user = user.id.0, "late sessions of a deleted account");
         }
         if is_first {
@@ -33,8 +33,9 @@ impl Rules {
         Ok(())
     }
 
-    async fn end_all_sessions(&self, user: &User) -> Result<()> {
-        for ended in self.sessions.end_all(user.id).await? {
+    /// Ends all sessions of a user, or all but one, and tells the gateways.
+    pub(super) async fn end_sessions(&self, user: UserId, but: Option<&SessionId>) -> Result<()> {
+        for ended in self.sessions.end_all(user, but).await? {
             self.notice(Notice::SessionEnded(ended));
         }
         Ok(())

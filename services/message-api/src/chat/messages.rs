@@ -79,14 +79,14 @@ impl Rules {
         id: MessageId,
         text: MessageText,
     ) -> Result<Message> {
-        let (message, kind, author) = self.own_message(caller, id).await?;
+        let (message, kind, author) = self.own_message(caller, Verb::Edit, id).await?;
         let (edited, seq) = self.store.edit(&message, &text, author).await?;
         self.tell(&kind, edited.conversation, seq, ChangeKind::Edited(Box::new(edited.clone())));
         Ok(edited)
     }
 
     pub(super) async fn delete_message(&self, caller: &Caller, id: MessageId) -> Result<()> {
-        let (message, kind, author) = self.own_message(caller, id).await?;
+        let (message, kind, author) = self.own_message(caller, Verb::Delete, id).await?;
         let recipient = peers(&kind).into_iter().flatten().find(|peer| *peer != author.id);
         let seq = self.store.delete(&message, recipient, author).await?;
         self.tell(&kind, message.conversation, seq, ChangeKind::Deleted { message: id });
@@ -100,7 +100,7 @@ impl Rules {
         id: MessageId,
     ) -> Result<(Message, ConversationKind)> {
         let message = self.store.message(id).await?.ok_or_else(no_such_message)?;
-        match self.permit(caller, Verb::Read, message.conversation).await {
+        match self.permit(caller, Verb::History, message.conversation).await {
             Ok(kind) => Ok((message, kind)),
             // Not even that there is such a conversation.
             Err(refusal) if refusal.code() == Code::NotFound => Err(no_such_message()),
@@ -108,14 +108,15 @@ impl Rules {
         }
     }
 
-    /// A message that the caller wrote.
+    /// A message that the caller wrote, to do this with it.
     async fn own_message<'a>(
         &self,
         caller: &'a Caller,
+        verb: Verb,
         id: MessageId,
     ) -> Result<(Message, ConversationKind, &'a User)> {
         let (message, kind) = self.readable_message(caller, id).await?;
-        rights::over_message(caller, &message.author)?;
+        rights::over_message(caller, verb, &kind, &message.author)?;
         let author = caller.user().ok_or_else(ChatError::unauthorised)?;
         Ok((message, kind, author))
     }
@@ -131,7 +132,7 @@ impl Rules {
         self.admit(caller).await?;
         let opening =
             self.store.opening(conversation, span).await?.ok_or_else(no_such_conversation)?;
-        rights::in_conversation(caller, Verb::Read, &opening.conversation.kind)?;
+        rights::in_conversation(caller, Verb::History, &opening.conversation.kind)?;
         let limit = limit.clamp(1, HISTORY_MAX);
         let messages = self.store.history(&opening, span, limit).await?;
         let newest_here = messages.last().map(|message| message.created_at);

@@ -3,6 +3,7 @@
 //! | module | verbs |
 //! |---|---|
 //! | `accounts` | register, log in, authenticate, end sessions, admit guests |
+//! | `password` | change a password |
 //! | `deletion` | delete an account |
 //! | `conversations` | make and list rooms, open and list directs |
 //! | `messages` | post, edit, delete, read one or a page (hop 5) |
@@ -13,6 +14,7 @@ mod accounts;
 mod conversations;
 mod deletion;
 mod messages;
+mod password;
 mod reads;
 mod repair;
 
@@ -71,7 +73,7 @@ impl Rules {
         };
         let known = match verb {
             Verb::Post => self.store.author(user.id).await?,
-            Verb::Read => self.store.user_by_id(user.id).await?,
+            _ => self.store.user_by_id(user.id).await?,
         };
         match known {
             Some(known) if known.name == user.name => Ok(()),
@@ -161,6 +163,15 @@ impl Chat for Rules {
     async fn users(&self, after: Option<Username>, limit: u32) -> Result<UserPage> {
         in_time(async { Ok(self.store.users(after.as_ref(), limit.clamp(1, DIRECTS_MAX)).await?) })
             .await
+    }
+
+    async fn change_password(
+        &self,
+        session: &Session,
+        current: Password,
+        new: Password,
+    ) -> Result<()> {
+        self.replace_password(session, current, new).await
     }
 
     async fn delete_account(&self, user: &User) -> Result<()> {

@@ -1,8 +1,7 @@
 //! What has been read, in directs, and how far somebody has seen a room.
 
 use chat_core::{
-    Author, Caller, ChangeKind, ChatError, Code, ConversationId, Inbox, MessageId, Result, clock,
-    inbox,
+    Author, Caller, ChangeKind, ChatError, ConversationId, Inbox, MessageId, Result, clock, inbox,
     model::Seen,
     rights::{self, Verb},
 };
@@ -14,14 +13,11 @@ use crate::store::no_such_message;
 impl Rules {
     pub(super) async fn read_message(&self, caller: &Caller, id: MessageId) -> Result<()> {
         let (message, kind) = self.readable_message(caller, id).await?;
-        let (Some(_), Some(reader), Author::User(author)) =
-            (peers(&kind), caller.user(), &message.author)
-        else {
-            return Err(not_the_recipient());
+        rights::over_message(caller, Verb::MarkRead, &kind, &message.author)?;
+        let (Some(reader), Author::User(author)) = (caller.user(), &message.author) else {
+            // Guests neither read directs nor write in them.
+            return Err(ChatError::unauthorised());
         };
-        if author.id == reader.id {
-            return Err(not_the_recipient());
-        }
         if message.is_read {
             return Ok(());
         }
@@ -80,7 +76,7 @@ impl Rules {
         rooms: u32,
         directs: u32,
     ) -> Result<Inbox> {
-        let user = rights::own_inbox(caller)?;
+        let user = rights::own(caller, Verb::Inbox)?;
         self.admit(caller).await?;
         let cut = |count: u32| count.clamp(1, inbox::ROWS_MAX);
         Ok(self.store.inbox(user.id, cut(rooms), cut(directs)).await?)
@@ -90,8 +86,4 @@ impl Rules {
 fn read_one_by_one() -> ChatError {
     let sentence = "the messages of a direct are read one by one (003's `read-chat`)";
     ChatError::invalid_payload(sentence)
-}
-
-fn not_the_recipient() -> ChatError {
-    ChatError::new(Code::Forbidden, "only the recipient of a direct message can read it")
 }

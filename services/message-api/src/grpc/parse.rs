@@ -3,7 +3,7 @@
 
 use chat_core::{
     Caller, Chat, ChatError, ConversationId, Credential, Limits, MessageId, MessageText, Password,
-    SessionId, Title, User, UserId, Username,
+    Session, SessionId, Title, User, UserId, Username,
     model::{NewMessage, Peer, Seen, Span},
 };
 use switchboard_proto::{
@@ -86,6 +86,23 @@ pub(super) fn account(
 pub(super) fn log_in(request: &v1::LogInRequest) -> Result<(Username, Password)> {
     let name = Username::parse(&request.username).map_err(in_field("username"))?;
     Ok((name, Password::offered(&request.password).map_err(in_field("password"))?))
+}
+
+/// The current password and the new one.
+pub(super) fn passwords(
+    request: &v1::ChangePasswordRequest,
+    limits: &Limits,
+) -> Result<(Password, Password)> {
+    let current = Password::offered(&request.current_password);
+    let new = Password::parse(&request.new_password, limits);
+    Ok((current.map_err(in_field("current_password"))?, new.map_err(in_field("new_password"))?))
+}
+
+/// A session and its user.
+pub(super) async fn whole_session(chat: &dyn Chat, given: Option<v1::Session>) -> Result<Session> {
+    let given = required(given, "session").map_err(in_field("session"))?;
+    let id = session_id(&given.id).map_err(in_field("session.id"))?;
+    Ok(Session { id, user: user(chat, given.user).await? })
 }
 
 pub(super) fn sessions(raw: &[String]) -> Result<Vec<SessionId>> {

@@ -63,6 +63,20 @@ impl Store {
         Ok(())
     }
 
+    /// Stores the hash of a new password, if the former one still is what is stored.
+    pub async fn replace_password(&self, user: UserId, former: &str, new: &str) -> Result<bool> {
+        let replaced = sqlx::query(
+            "UPDATE users SET password_hash = ? \
+             WHERE id = ? AND password_hash = ? AND deleted_at IS NULL",
+        )
+        .bind(new)
+        .bind(user.0)
+        .bind(former)
+        .execute(&mut *self.connection().await?)
+        .await?;
+        Ok(replaced.rows_affected() == 1)
+    }
+
     /// Marks an account as deleted and erases its password. False if it was deleted already.
     pub async fn delete_user(&self, user: UserId) -> Result<bool> {
         let deleted = sqlx::query(

@@ -58,6 +58,11 @@ async fn every_verb_says_why_and_which_field() {
         get_user v1::GetUserRequest::default() => "INVALID_PAYLOAD" Some("peer");
         list_users v1::ListUsersRequest { after: "?".into(), limit: 1 }
             => "INVALID_USERNAME" Some("after");
+        change_password v1::ChangePasswordRequest::default()
+            => "INVALID_PASSWORD" Some("new_password");
+        change_password v1::ChangePasswordRequest {
+            session: None, current_password: String::new(), new_password: "a new one".into()
+        } => "INVALID_PAYLOAD" Some("session");
         delete_account v1::DeleteAccountRequest::default() => "INVALID_PAYLOAD" Some("user");
         create_room v1::CreateRoomRequest { caller: caller.clone(), title: String::new() }
             => "INVALID_NAME" Some("title");

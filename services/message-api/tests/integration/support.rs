@@ -16,7 +16,7 @@ use message_api::{
     publisher::{Publication, Publisher},
     sessions::Sessions,
     store::{Store, database, group_commit::GroupCommit, migrate::migrate},
-    tokens::Tokens,
+    tokens::{JwtSecrets, Tokens},
 };
 use redis_link::Redis;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, mysql::MySqlConnectOptions};
@@ -91,7 +91,7 @@ impl World {
         let (publisher, published) = Publisher::new();
         let rules = Rules {
             group_commit: GroupCommit::start(&store, &publisher, &tasks),
-            tokens: Tokens::new(&"a secret of the tests, 32 bytes!".into(), TTL),
+            tokens: Tokens::new(&JwtSecrets::fixed("a secret of the tests, 32 bytes!"), TTL),
             passwords: Passwords::new(2).expect("hashes"),
             store,
             sessions,

@@ -191,6 +191,67 @@ async fn no_session_outlives_its_account_however_logins_race_with_the_deletion()
     assert_eq!(replicas[1].rules.live_sessions(ids).await, Ok(Vec::new()));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_of_the_old_password_outlives_its_change_however_logins_race_with_it() {
+    let world = World::new().await;
+    let replicas = [world.replica(), world.replica()];
+    let kept = register(&replicas[0], "alice").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut logins = JoinSet::new();
+    for n in 0..6 {
+        logins.spawn(eager(Arc::clone(&replicas[n % 2].rules), Arc::clone(&stop)));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let change = |current| {
+        let (current, new) = (password(current), password("another"));
+        replicas[0].rules.change_password(&kept.session, current, new)
+    };
+    change("pass").await.expect("changes");
+    stop.store(true, Ordering::Relaxed);
+    let began: Vec<_> = logins.join_all().await.into_iter().flatten().collect();
+    assert!(!began.is_empty(), "some were let in before");
+    let mut ids: Vec<_> = began.into_iter().map(|login| login.session.id).collect();
+    ids.push(kept.session.id.clone());
+    assert_eq!(replicas[1].rules.live_sessions(ids).await, Ok(vec![kept.session.id.clone()]));
+    assert_eq!(refusal(change("pass").await), Code::InvalidCredentials);
+    let old = replicas[1].rules.log_in(username("alice"), password("pass")).await;
+    assert_eq!(refusal(old), Code::InvalidCredentials);
+    replicas[1].rules.log_in(username("alice"), password("another")).await.expect("logs in");
+}
+
+#[tokio::test]
+async fn of_two_changes_of_a_password_at_once_one_is_refused() {
+    let world = World::new().await;
+    let replicas = [world.replica(), world.replica()];
+    let login = register(&replicas[0], "alice").await;
+    let change = async |replica: &Replica, new| {
+        replica.rules.change_password(&login.session, password("pass"), password(new)).await
+    };
+    let (one, other) =
+        tokio::join!(change(&replicas[0], "number one"), change(&replicas[1], "number two"));
+    let (good, bad, refused) = match (one, other) {
+        (Ok(()), Err(refused)) => ("number one", "number two", refused),
+        (Err(refused), Ok(())) => ("number two", "number one", refused),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(refused.code(), Code::InvalidCredentials);
+    let log_in = |raw| replicas[0].rules.log_in(username("alice"), password(raw));
+    log_in(good).await.expect("logs in");
+    assert_eq!(refusal(log_in(bad).await), Code::InvalidCredentials);
+}
+
+#[tokio::test]
+async fn without_redis_a_password_stays_as_it_is() {
+    let world = World::new().await;
+    let login = register(&world.replica(), "alice").await;
+    let nowhere = Redis::single("redis://127.0.0.1:1", "x").expect("a URL");
+    let replica = world.replica_with(Sessions::new(&nowhere, TTL), true);
+    let (current, new) = (password("pass"), password("another"));
+    let refused = replica.rules.change_password(&login.session, current, new).await;
+    assert_eq!(refusal(refused), Code::Unavailable);
+    world.replica().rules.log_in(username("alice"), password("pass")).await.expect("as before");
+}
+
 #[tokio::test]
 async fn without_redis_nothing_of_an_account_is_deleted() {
     let world = World::new().await;

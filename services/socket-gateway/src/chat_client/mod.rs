@@ -215,6 +215,24 @@ impl Chat for ChatClient {
         })
     }
 
+    async fn change_password(
+        &self,
+        session: &Session,
+        current: Password,
+        new: Password,
+    ) -> Result<()> {
+        let request = v1::ChangePasswordRequest {
+            session: Some(session.into()),
+            current_password: current.expose().to_owned(),
+            new_password: new.expose().to_owned(),
+        };
+        let call = |mut c: Client| {
+            let request = request.clone();
+            async move { c.change_password(request).await }
+        };
+        self.once(call).await.map(drop)
+    }
+
     async fn delete_account(&self, user: &User) -> Result<()> {
         let call = |mut c: Client| {
             let request = v1::DeleteAccountRequest { user: Some(user.into()) };

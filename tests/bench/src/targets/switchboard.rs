@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, anyhow};
 use chat_core::{ConversationId, User, UserId, Username};
 use local_stack::{Options, Servers, Source, Stack};
-use message_api::{sessions::Sessions, tokens::Tokens};
+use message_api::{
+    sessions::Sessions,
+    tokens::{JwtSecrets, Tokens},
+};
 use redis_link::Redis;
 use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
@@ -32,7 +35,7 @@ impl Accounts {
     fn of(options: &Options, database: &str, redis: &str) -> Result<Self> {
         let redis = Redis::single(redis, &options.redis_prefix).map_err(|why| anyhow!(why))?;
         let sessions = Sessions::new(&redis, DAY);
-        let tokens = Tokens::new(&options.jwt_secret.clone().into(), DAY);
+        let tokens = Tokens::new(&JwtSecrets::fixed(options.jwt_secret.clone()), DAY);
         Ok(Self { database: database.to_owned(), sessions, tokens, users: Vec::new() })
     }
 

@@ -63,6 +63,7 @@ async fn every_route_of_the_protocols_is_documented() {
         ("PATCH", "/api/v1/messages/{id}"),
         ("POST", "/api/auth/register"),
         ("POST", "/api/auth/login"),
+        ("POST", "/api/auth/password"),
         ("POST", "/api/upload/files"),
         ("DELETE", "/api/auth/account"),
         ("GET", "/media/{id}"),
@@ -289,6 +290,7 @@ async fn real_answers_of_003_are_as_documented() {
     let alice = site.newcomer("alice").await;
     let account =
         |name: &str, password: &str| json!({"username": name, "password": password}).to_string();
+    let passwords = |current: &str| json!({"current": current, "new": PASSWORD}).to_string();
     let new = unique("new");
     for (status, method, path, sent) in [
         (201, "post", "/api/auth/register", account(&new, PASSWORD)),
@@ -298,6 +300,10 @@ async fn real_answers_of_003_are_as_documented() {
         (200, "post", "/api/auth/login", account(&new, PASSWORD)),
         (401, "post", "/api/auth/login", account(&new, "wrong")),
         (400, "post", "/api/auth/login", "[]".to_owned()),
+        (200, "post", "/api/auth/password", passwords(PASSWORD)),
+        (401, "post", "/api/auth/password", passwords("wrong")),
+        (400, "post", "/api/auth/password", "rubbish".to_owned()),
+        (413, "post", "/api/auth/password", "x".repeat(3_000_000)),
         (400, "post", "/api/upload/files", "rubbish".to_owned()),
         (400, "delete", "/api/auth/account", "rubbish".to_owned()),
         (401, "delete", "/api/auth/account", account(&new, "wrong")),

@@ -84,6 +84,27 @@ impl Account {
     }
 }
 
+/// `{"current", "new"}`.
+#[derive(Debug, ToSchema)]
+#[schema(as = messenger::NewPassword)]
+pub(super) struct NewPassword {
+    /// The account's.
+    #[schema(value_type = String, format = Password, max_length = 128)]
+    pub(super) current: Password,
+    /// Within the length that the server's setting allows.
+    #[schema(value_type = String, format = Password, max_length = 128)]
+    pub(super) new: Password,
+}
+
+impl NewPassword {
+    /// Reads the object's fields.
+    pub(super) fn parse(body: &Value, limits: &Limits) -> Result<Self> {
+        let fields = Fields::of(body)?;
+        let (current, new) = (fields.text("current")?, fields.text("new")?);
+        Ok(Self { current: Password::offered(current)?, new: Password::parse(new, limits)? })
+    }
+}
+
 /// Reads the fields of a new account, and tells everything that is wrong with them.
 pub(super) fn parse_registration(body: &Value, limits: &Limits) -> Result<Registration, Refusal> {
     let fields = Fields::of(body)?;
