@@ -17,6 +17,8 @@
 pub mod chatto;
 pub mod conversations;
 pub mod handshake;
+#[cfg(test)]
+mod hostile;
 mod inbox;
 pub mod live;
 pub mod messenger;

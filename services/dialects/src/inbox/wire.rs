@@ -127,7 +127,7 @@ impl<'a> From<&'a inbox::LastMessage> for Last<'a> {
 /// How far a room was seen.
 #[derive(Debug, ToSchema)]
 #[schema(as = inbox::Seen)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The newest message that was seen there. As a string it is taken too.
     #[schema(value_type = u64)]
     pub(super) id: MessageId,
@@ -135,7 +135,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Reads the object's field.
-    pub(super) fn parse(body: &Value) -> Result<Self> {
+    pub(crate) fn parse(body: &Value) -> Result<Self> {
         let id = Fields::of(body)?.optional_message("id")?;
         let missing = || ChatError::invalid_payload("`id` is missing: the newest message seen");
         Ok(Self { id: id.ok_or_else(missing)? })
