@@ -22,6 +22,9 @@ use crate::sockets::{ENTER_WITHIN, FRAME_MAX};
 /// How long a post may take to come.
 const POST_WITHIN: Duration = Duration::from_secs(15);
 
+/// The most sessions that begin in the time that a client has to enter.
+const AT_ONCE: usize = 10_000;
+
 /// The sessions that began by polling a moment ago: those of them that stay out are forgotten
 /// after as long.
 pub(crate) struct Begun {
@@ -30,9 +33,10 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    /// So many in the time that a client has to enter.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { most, oldest_first: Mutex::default() }
+    /// In the time that a client has to enter as many as there is room for connections, and no more
+    /// than cost little: 16 KiB each.
+    pub(crate) fn new(connections: usize) -> Self {
+        Self { most: connections.min(AT_ONCE), oldest_first: Mutex::default() }
     }
 
     /// May one more begin? If so, it counts.

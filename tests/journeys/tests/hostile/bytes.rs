@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use serde_json::value::RawValue;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{Stage, answer, frame, hears, post, rest, upgrade};
@@ -127,7 +128,9 @@ async fn packets_that_are_none_are_refused_or_end_their_socket() -> Result<()> {
             let mut stream = entered(&gateway).await?;
             let packet = [&br#"421["chat message","#[..], &body, b"]"].concat();
             let _ = stream.write_all(&frame(0x81, &packet)).await;
-            if std::str::from_utf8(&packet).is_err() {
+            // What is not even an array with a name ends the socket, as any packet that is none.
+            let is_array = serde_json::from_slice::<Vec<&RawValue>>(&packet[3..]).is_ok();
+            if !is_array {
                 rest(&mut stream, PATIENCE).await?;
                 continue;
             }

@@ -71,7 +71,7 @@ pub(super) struct Upload {
         (status = 200, body = Uploaded, description = "kept"),
         (status = 400, body = Invalid, description = "no multipart body, no files in it, or too many"),
         (status = 401, body = Unauthorized, description = "no token or session, or a dead one"),
-        (status = 413, body = ErrorBody, description = "a file is too large"),
+        (status = 413, body = ErrorBody, description = "a file is too large, or its user has no room for it"),
         (status = 415, body = ErrorBody, description = "a file is of a kind that is not taken"),
         Anytime<ErrorBody>,
     ),
