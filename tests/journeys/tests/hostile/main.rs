@@ -57,21 +57,26 @@ impl Stage {
         self.arena.stack.urls().api(1).trim_start_matches("http://").to_owned()
     }
 
+    /// One says something, the other hears it: how long that takes.
+    async fn round(&self, text: &str) -> Result<Duration> {
+        let began = Instant::now();
+        let round = async {
+            self.speaker.says(&self.room, text).await?;
+            self.listener.reads(text).await
+        };
+        timeout(ROUND, round).await.context("nobody hears the others")??;
+        Ok(began.elapsed())
+    }
+
     /// Lets an attack run while the two chat, and looks at what it has done.
     async fn stands<T>(&self, attack: impl Future<Output = Result<T>>) -> Result<T> {
-        let (mut count, mut slowest, mut peak) = (0, Duration::ZERO, self.before.clone());
+        let (mut count, mut slowest, mut peak) = (0, Duration::ZERO, vec![0; self.before.len()]);
         let chat = async {
             loop {
-                let text = format!("line {count}");
-                let began = Instant::now();
-                let round = async {
-                    self.speaker.says(&self.room, &text).await?;
-                    self.listener.reads(&text).await
-                };
-                timeout(ROUND, round).await.context("nobody hears the others")??;
-                (count, slowest) = (count + 1, slowest.max(began.elapsed()));
+                slowest = slowest.max(self.round(&format!("line {count}")).await?);
+                count += 1;
                 for (peak, now) in peak.iter_mut().zip(memory(&self.arena)?) {
-                    peak.1 = peak.1.max(now.1);
+                    *peak = now.1.max(*peak);
                 }
                 sleep(Duration::from_millis(50)).await;
             }
@@ -84,11 +89,13 @@ impl Stage {
                 bail!("the chat ended")
             }
         };
-        ensure!(count > 0, "the attack was over before anybody spoke");
+        // However short it was, they go on.
+        self.round("the last line").await?;
         let parts = [self.arena.stack.api(1), self.arena.stack.gateway(1)];
-        for (part, (before, peak)) in parts.into_iter().zip(self.before.iter().zip(&peak)) {
-            ensure!(before.0 == peak.0, "{} has begun anew", part.name());
-            let growth = peak.1.saturating_sub(before.1);
+        let after = memory(&self.arena)?;
+        for (n, part) in parts.into_iter().enumerate() {
+            ensure!(self.before[n].0 == after[n].0, "{} has begun anew", part.name());
+            let growth = peak[n].max(after[n].1).saturating_sub(self.before[n].1);
             println!("{}: {growth} KiB more; {count} lines, slowest {slowest:?}", part.name());
             ensure!(growth < GROWTH, "{} took {growth} KiB more", part.name());
             let panic = part.log_lines().into_iter().find(|line| line.contains("panicked"));
