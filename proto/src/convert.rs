@@ -29,7 +29,8 @@ pub fn timestamp(at: time::OffsetDateTime) -> Timestamp {
 /// A moment, to the millisecond.
 #[must_use]
 pub fn instant(at: Timestamp) -> time::OffsetDateTime {
-    clock::from_millis(at.seconds.saturating_mul(1_000) + i64::from(at.nanos) / 1_000_000)
+    let millis = at.seconds.saturating_mul(1_000);
+    clock::from_millis(millis.saturating_add(i64::from(at.nanos) / 1_000_000))
 }
 
 impl From<&User> for v1::User {

@@ -18,6 +18,8 @@ pub mod chatto;
 pub mod conversations;
 pub mod edge;
 pub mod handshake;
+#[cfg(test)]
+mod hostile;
 mod inbox;
 pub mod live;
 pub mod messenger;

@@ -3,7 +3,6 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use axum::serve::ListenerExt;
 use chat_core::{
     Chat,
     process::{Backoff, Shutdown, open_as_many_files_as_allowed},
@@ -25,6 +24,7 @@ use crate::{
     media::Library,
     passwords::Passwords,
     publisher::Publisher,
+    serve,
     sessions::Sessions,
     status::Status,
     store::{Store, StoreError, database, group_commit::GroupCommit, migrate::migrate},
@@ -120,7 +120,7 @@ async fn start(
     stages: &Stages,
 ) -> Result<(Serving, Serving)> {
     let rules = rules(config, settings, health, stages).await?;
-    let library = Library::new(rules.store.clone(), settings.media.clone());
+    let library = Library::new(rules.store.clone(), settings.media.clone(), config.media_quota());
     let watches = Watches::start(rules.store.clone(), config.watches_max, &stages.servers);
     let chat: Arc<dyn Chat> = Arc::new(rules);
     let limits = config.limits();
@@ -150,7 +150,7 @@ async fn start(
     });
     let legs = legs.merge(status.router().into());
     let listener = bind("HTTP_ADDR", config.http_addr).await?;
-    let http = tasks.spawn(serve_http(
+    let http = tasks.spawn(serve::serve(
         listener,
         http::router(legs, web::routes(web), config),
         tasks.clone(),
@@ -204,17 +204,6 @@ async fn rules(
         sessions,
         publisher,
     })
-}
-
-async fn serve_http(listener: TcpListener, router: axum::Router, tasks: Shutdown) -> Result<()> {
-    let listener = listener.tap_io(|io| {
-        // Without it small answers wait for more; failing to set it does no harm.
-        let _ = io.set_nodelay(true);
-    });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { tasks.begun().await })
-        .await
-        .context("serving REST")
 }
 
 async fn serve_admin(address: SocketAddr, health: &Health, tasks: &Shutdown) -> Result<Metrics> {

@@ -115,6 +115,10 @@ pub struct Config {
     #[arg(long, env = "MEDIA_URL")]
     pub media_url: Option<String>,
 
+    /// Bytes that the uploads of one user may take together, each at least 4096; 0: any number
+    #[arg(long, env = "MEDIA_QUOTA", default_value_t = 1_073_741_824)]
+    pub media_quota: u64,
+
     /// Longest message, in characters; the same for all services
     #[arg(long, env = "TEXT_MAX", default_value_t = 4_000, value_parser = value_parser!(u32).range(1..=100_000))]
     pub text_max: u32,
@@ -278,6 +282,12 @@ impl Config {
         }
     }
 
+    /// Bytes that the uploads of one user may take together.
+    #[must_use]
+    pub const fn media_quota(&self) -> u64 {
+        if self.media_quota == 0 { u64::MAX } else { self.media_quota }
+    }
+
     /// How long a session lives after its last use.
     #[must_use]
     pub const fn session_ttl(&self) -> Duration {
@@ -342,6 +352,7 @@ mod tests {
             ("--allowed-origins=https://app.example/chat", "ALLOWED_ORIGINS"),
             ("--allowed-origins=*", "ALLOWED_ORIGINS"),
             ("--hsts-seconds=x", "HSTS_SECONDS"),
+            ("--media-quota=-1", "MEDIA_QUOTA"),
         ] {
             let error = settings(&[change]).err().expect(change);
             assert!(error.contains(name), "{change}: {error}");

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`config`] | every setting |
 //! | [`app`] | puts the parts together, runs and stops them |
+//! | `serve` | accepts connections for REST, with bounds on time and memory |
 //! | [`http`] | mounts the dialects' REST legs |
 //! | [`web`] | the web client: its files, its pages |
 //! | [`grpc`] | hop 4: requests become the model's commands |
@@ -29,6 +30,7 @@ pub mod media;
 pub mod passwords;
 pub mod publisher;
 mod refusals;
+mod serve;
 pub mod sessions;
 pub mod status;
 pub mod store;

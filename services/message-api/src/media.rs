@@ -3,6 +3,8 @@
 //!
 //! The bytes are stored first, then the row. What has a row therefore has its bytes; a crash
 //! between the two leaves bytes that nobody can ask for.
+//!
+//! Nothing is ever unpacked or decoded here: an image's size when decoded is its reader's concern.
 
 mod kind;
 mod place;
@@ -19,7 +21,7 @@ use object_store::ObjectStoreExt;
 use rand::RngExt;
 
 pub use self::place::Place;
-use crate::store::{Medium, Store};
+use crate::store::{Medium, Store, StoreError};
 
 /// Characters of an id: 128 random bits in base64, safe in URLs and in file names.
 const ID_LENGTH: usize = 22;
@@ -29,13 +31,14 @@ const ID_LENGTH: usize = 22;
 pub struct Library {
     store: Store,
     place: Place,
+    quota: u64,
 }
 
 impl Library {
-    /// A library whose bytes are kept there.
+    /// A library whose bytes are kept there, so many of each user.
     #[must_use]
-    pub fn new(store: Store, place: Place) -> Self {
-        Self { store, place }
+    pub fn new(store: Store, place: Place, quota: u64) -> Self {
+        Self { store, place, quota }
     }
 }
 
@@ -53,9 +56,23 @@ impl Media for Library {
         if !standing.is_some_and(|known| !known.is_deleted && known.user == *user) {
             return Err(ChatError::unauthorised());
         }
+        let medium = Medium { content_type, size };
+        self.store.room_for_medium(user.id, &medium, self.quota).await?;
         let id = URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 16]>());
-        self.place.objects.put(&self.place.of(&id), content.into()).await.map_err(down)?;
-        self.store.add_medium(&id, user.id, &Medium { content_type, size }).await?;
+        let place = self.place.of(&id);
+        self.place.objects.put(&place, content.into()).await.map_err(down)?;
+        let added = self.store.add_medium(&id, user.id, &medium, self.quota).await;
+        match added {
+            Ok(()) => {}
+            Err(StoreError::Refused(refusal)) => {
+                // Another upload was faster. Nobody knows the bytes; they only take room.
+                if let Err(cause) = self.place.objects.delete(&place).await {
+                    tracing::warn!(%cause, id, "a refused file is left in the object store");
+                }
+                return Err(refusal);
+            }
+            Err(error) => return Err(error.into()),
+        }
         metrics::counter!("switchboard_media_stored_total").increment(1);
         Ok(format!("{MEDIA_PATH}{id}"))
     }

@@ -30,6 +30,7 @@ use crate::{
     counts,
     feed::{FeedHandle, GatewayFeed},
     outbound::Flushers,
+    polling::{self, Begun},
     presence::{Census, Presence, Registry},
     probe::Probe,
     server,
@@ -225,7 +226,9 @@ fn router(
     }
     let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
     let router = router.merge(sockets::own_path("/ws", &mount, plain));
+    let begun = Arc::new(Begun::new(settings.config.connections_max));
     let router = sockets::shared(router, &mount)
+        .layer(middleware::from_fn_with_state(begun, polling::bounded))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
         .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport));
     let config = &settings.config;

@@ -32,7 +32,7 @@ pub const TABLE: &[Metric] = &[
     ("switchboard_events_refused_total", Counter, &[], "Events refused because the socket's queue was full."),
     ("switchboard_fleeting_dropped_total", Counter, &[], "Fleeting frames that slow readers missed."),
     ("switchboard_frames_out_total", Counter, &[], "Frames handed to sockets of Socket.IO."),
-    ("switchboard_handshakes_put_off_total", Counter, &[], "Clients sent away since their turn to come in took too long."),
+    ("switchboard_handshakes_put_off_total", Counter, &[], "Clients sent away since their turn to come in took too long, or too many polling sessions began at once."),
     ("switchboard_holes_total", Counter, &[], "Holes noticed in a conversation's changes, as they came."),
     ("switchboard_lookups_failed_total", Counter, &[], "Look-ups of message-api's name that failed."),
     ("switchboard_message_api_replicas", Gauge, &[], "Replicas of message-api that are known."),

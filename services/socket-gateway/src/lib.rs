@@ -10,6 +10,7 @@
 //! | [`presence`] | who is in which room, by lease in Redis | |
 //! | [`sessions`] | closes the sockets of sessions that ended | |
 //! | [`server`], [`connections`] | accept connections, each with a kill switch and a write deadline | |
+//! | `polling` | bounds on what comes in by polling | 1 |
 //! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
 //! | [`backlog`] | how many bytes wait for one client | 10 |
 //! | `counted` | how many are at something just now | |
@@ -26,6 +27,7 @@ mod counted;
 pub mod counts;
 pub mod feed;
 mod outbound;
+mod polling;
 pub mod presence;
 pub mod probe;
 mod remembered;

@@ -31,6 +31,9 @@ use crate::{
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(30);
 
+/// The largest head of a request, and as much as is read ahead of what is asked for.
+const HEAD_MAX: usize = 32 * 1024;
+
 /// Bytes that may wait unsent in the kernel for one client: the rest waits where it is counted.
 const UNSENT: u32 = 128 * 1024;
 
@@ -102,6 +105,7 @@ async fn serve_one(io: OutboundIo<OpenConnection>, router: Router, shutdown: Shu
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_MAX)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     tokio::pin!(connection);

@@ -10,6 +10,8 @@
 mod ear;
 #[cfg(test)]
 mod guard;
+#[cfg(test)]
+mod hostile;
 mod origin;
 mod wanted;
 

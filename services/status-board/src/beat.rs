@@ -108,6 +108,24 @@ mod tests {
         assert_eq!(serde_json::from_str::<State>(&draining).ok(), Some(State::Draining));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_in_redis_is_a_beat_or_none(
+            text: String, bounds: Vec<f64>, counts: Vec<u64>, more: Vec<u64>, share in 0.0..1.0,
+        ) {
+            let _ = serde_json::from_str::<Beat>(&text);
+            let spread = |counts: &[u64]| {
+                let spread = serde_json::json!({"bounds": bounds, "counts": counts});
+                let beat = serde_json::json!({"figures": {"ack": spread}, "id": text});
+                serde_json::from_value::<Beat>(beat).map(|beat| beat.figures.ack)
+            };
+            let (Ok(mut sum), Ok(other)) = (spread(&counts), spread(&more)) else { return Ok(()) };
+            sum.add(&other);
+            sum.add(&other);
+            let _ = (sum.count(), sum.quantile(share));
+        }
+    }
+
     #[test]
     fn what_is_lacking_is_bounded() {
         let mut beat = Beat::default();

@@ -2,4 +2,4 @@
 //! beside this file.
 
 pub(crate) mod rest;
-mod wire;
+pub(crate) mod wire;

@@ -130,7 +130,7 @@ impl<'a> From<&'a inbox::LastMessage> for Last<'a> {
 /// How far a room was seen.
 #[derive(Debug, ToSchema)]
 #[schema(as = inbox::Seen)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The newest message that was seen there; as a string it is taken too. Null: the conversation
     /// as it stands, for one where nothing was said yet.
     #[schema(value_type = Option<u64>)]
@@ -139,7 +139,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Reads the object's field.
-    pub(super) fn parse(body: &Value) -> Result<Self> {
+    pub(crate) fn parse(body: &Value) -> Result<Self> {
         let id = Fields::of(body)?.optional_message("id")?;
         if id.is_none() && body.get("id").is_none() {
             return Err(ChatError::invalid_payload("`id` is missing: the newest message seen"));

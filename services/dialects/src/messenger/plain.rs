@@ -223,6 +223,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn every_frame_is_read_or_refused_with_a_code(frame in crate::hostile::json_like()) {
+            match asked(&frame) {
+                Ok((_, _, Some(Value::String(id)))) => assert!(id.len() <= ECHO_MAX),
+                Ok(_) => {}
+                Err(code) => assert_eq!(code, Code::InvalidPayload),
+            }
+        }
+    }
+
     #[test]
     fn with_an_id_everything_is_answered_and_without_one_only_refusals() {
         let refused = || Err(ChatError::new(Code::Empty, "why"));

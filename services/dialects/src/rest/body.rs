@@ -47,7 +47,7 @@ impl Body {
 
 /// The syntax errors of the JSON parser name a place and a rule, never what stood there: it may
 /// have been a password.
-fn parse(bytes: &[u8]) -> Result<Value> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
     if bytes.is_empty() {
         return Err(ChatError::invalid_payload("the body is empty, it must be a JSON object"));
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, convert::Infallible};
 
 use axum::{
     extract::{FromRequestParts, Query},
-    http::request::Parts,
+    http::{Uri, request::Parts},
 };
 use chat_core::{ChatError, MessageId, Result};
 
@@ -15,13 +15,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // Decoding is lossy and therefore never fails.
-        let params = Query::try_from_uri(&parts.uri).map(|Query(params)| params);
-        Ok(Self(params.unwrap_or_default()))
+        Ok(Self::of(&parts.uri))
     }
 }
 
 impl Params {
+    /// Those of a URI.
+    pub(crate) fn of(uri: &Uri) -> Self {
+        // Decoding is lossy and therefore never fails.
+        let params = Query::try_from_uri(uri).map(|Query(params)| params);
+        Self(params.unwrap_or_default())
+    }
+
     /// A parameter as it stands.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)

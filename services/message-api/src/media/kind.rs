@@ -105,6 +105,38 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_of_a_kind_that_runs_nothing_or_not_taken(
+            start in proptest::sample::select(vec![
+                &b""[..], b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"ID3", b"OggS", b"fLaC", b"\xff\xfb",
+                b"RIFF\0\0\0\0WEBP", b"RIFF\0\0\0\0WAVE", b"\0\0\0\x20ftyp", b"\x1a\x45\xdf\xa3",
+                b"\xff\xd8\xff", b"PK\x03\x04", b"%PDF-", b"<svg ", b"<?xml ", b"<html>",
+            ]),
+            rest: Vec<u8>,
+        ) {
+            let content = [start, &rest].concat();
+            if let Some(served) = content_type(&content) {
+                assert!(TAKEN.iter().any(|(_, taken)| *taken == served));
+                assert!(!is_text(&content) && content.len() >= LEAST);
+            }
+        }
+    }
+
+    #[test]
+    fn files_that_are_two_things_at_once_are_served_as_the_one_that_runs_nothing() {
+        let script = b"<html><script>alert(document.cookie)</script></html>";
+        let gif_and_script = [b"GIF89a\x2f\x2a\0\0\0\0;", &script[..], b"*/=alert(1)"].concat();
+        assert_eq!(content_type(&gif_and_script), Some("image/gif"));
+        let png_and_page = [&padded(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")[..], script].concat();
+        assert_eq!(content_type(&png_and_page), Some("image/png"));
+        let page_and_png = [script, &padded(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")[..]].concat();
+        assert_eq!(content_type(&page_and_png), None);
+        let picture_and_archive =
+            [&padded(b"\xff\xd8\xff\xe0\0\x10JFIF\0")[..], b"PK\x03\x04"].concat();
+        assert_eq!(content_type(&picture_and_archive), Some("image/jpeg"));
+    }
+
     #[test]
     fn what_only_begins_like_media_is_not_taken() {
         for content in [

@@ -66,6 +66,18 @@ pub(super) fn refused(sentence: &'static str) -> ChatError {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn every_text_is_a_cursor_or_refused(text: String, words in "[as]1( [0-9a-f]{0,20}){0,6}") {
+            for raw in [text, BASE64_URL_SAFE_NO_PAD.encode(words)] {
+                match Cursor::parse(&raw) {
+                    Ok(cursor) => assert_eq!(Cursor::parse(&cursor.write()), Ok(cursor)),
+                    Err(error) => assert_eq!(error.code(), chat_core::Code::InvalidPayload),
+                }
+            }
+        }
+    }
+
     #[test]
     fn cursors_survive_the_trip_and_nothing_else_is_one() {
         let places = [(ConversationId::LOBBY, Seq(7)), (ConversationId::random(), Seq::START)];

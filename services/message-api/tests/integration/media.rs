@@ -6,8 +6,9 @@ use chat_core::{
     media::FILE_MAX,
     model::{MEDIA_MAX, NewMessage},
 };
-use futures_util::TryStreamExt;
-use message_api::media::Library;
+use futures_util::{TryStreamExt, future::join_all};
+use message_api::{media::Library, store::migrate::migrate};
+use sqlx::{ConnectOptions, Executor};
 
 use crate::support::{World, guest, new_message, refusal};
 
@@ -163,4 +164,55 @@ async fn the_protocol_that_a_message_came_in_by_is_kept_everywhere() {
         _ => None,
     });
     assert!(vias.eq(all));
+}
+
+#[tokio::test]
+async fn a_user_fills_its_own_room_and_nobody_elses() {
+    let world = World::new().await;
+    let replica = world.replica();
+    let (alice, bob) = (replica.user("alice").await, replica.user("bob").await);
+    let library = world.library_with(&replica, 20_000);
+    let large = |size: usize| {
+        let mut content = png(1).to_vec();
+        content.resize(size, 0);
+        Bytes::from(content)
+    };
+    upload(&library, &alice, large(12_000)).await;
+    let refused = library.put(&alice, large(9_000)).await.expect_err("refused");
+    assert_eq!(refused.code(), Code::PayloadTooLarge);
+    assert!(refused.message().contains("20000 bytes"), "{refused}");
+    // However small a file is, it counts as 4 KiB.
+    upload(&library, &alice, png(2)).await;
+    assert_eq!(refusal(library.put(&alice, png(3)).await), Code::PayloadTooLarge);
+    upload(&library, &bob, large(20_000)).await;
+    assert_eq!(std::fs::read_dir(world.files()).expect("files").count(), 3, "and no other bytes");
+}
+
+#[tokio::test]
+async fn uploads_at_the_same_time_on_two_replicas_fill_the_room_once() {
+    let world = World::new().await;
+    let (one, two) = (world.replica(), world.replica());
+    let alice = one.user("alice").await;
+    let libraries = [world.library_with(&one, 5 * 4_096), world.library_with(&two, 5 * 4_096)];
+    let at_once = (0..16).map(|number| libraries[number % 2].put(&alice, png(1)));
+    let outcomes = join_all(at_once).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!((taken.len(), refused.len()), (5, 11));
+    assert!(refused.into_iter().all(|refused| refusal(refused) == Code::PayloadTooLarge));
+    assert_eq!(std::fs::read_dir(world.files()).expect("files").count(), 5, "and no other bytes");
+}
+
+#[tokio::test]
+async fn what_was_uploaded_before_there_were_quotas_counts() {
+    let world = World::new().await;
+    let replica = world.replica();
+    let alice = replica.user("alice").await;
+    upload(&world.library(&replica), &alice, png(1)).await;
+    let mut database = world.database.connect().await.expect("connects");
+    for undo in ["DROP TABLE media_use", "DELETE FROM _sqlx_migrations WHERE version = 16"] {
+        database.execute(undo).await.expect("undone");
+    }
+    migrate(&world.database).await.expect("migrates");
+    let library = world.library_with(&replica, 4_096);
+    assert_eq!(refusal(library.put(&alice, png(2)).await), Code::PayloadTooLarge);
 }

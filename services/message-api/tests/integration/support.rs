@@ -72,11 +72,17 @@ impl World {
 
     /// The files of all replicas, as one of them keeps them.
     pub(crate) fn library(&self, replica: &Replica) -> Library {
-        let url = format!("file://{}", self.files().display());
-        Library::new(replica.rules.store.clone(), Place::open(&url).expect("opens"))
+        self.library_with(replica, u64::MAX)
     }
 
-    fn files(&self) -> PathBuf {
+    /// The same, of so many bytes for each user.
+    pub(crate) fn library_with(&self, replica: &Replica, quota: u64) -> Library {
+        let url = format!("file://{}", self.files().display());
+        Library::new(replica.rules.store.clone(), Place::open(&url).expect("opens"), quota)
+    }
+
+    /// Where they lie.
+    pub(crate) fn files(&self) -> PathBuf {
         std::env::temp_dir().join(&self.name)
     }
 

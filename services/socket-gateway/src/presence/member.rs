@@ -158,6 +158,20 @@ mod tests {
         assert_eq!(Member::decode("lobby"), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_in_redis_is_a_member_or_nobody(
+            text: String, words in "(lobby|online|[0-9a-f]{16}) (u[0-9]{1,20}/)?[a-zA-Z_.-]{0,34} ?[a-z]{0,34}",
+        ) {
+            for raw in [text, words] {
+                if let Some(member) = Member::decode(&raw) {
+                    assert_eq!(Member::decode(&member.encode()), Some(member));
+                }
+                let _ = user_of_field(&raw);
+            }
+        }
+    }
+
     #[test]
     fn weights_never_change_between_versions() {
         assert_eq!(weight(""), 0x00e4_84e9_d1b9);

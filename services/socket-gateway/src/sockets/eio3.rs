@@ -160,6 +160,21 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn every_answer_is_translated_whole_or_left(text: String, packets: Vec<String>) {
+            let _ = in_binary(&text);
+            let framed: String = packets
+                .iter()
+                .map(|packet| format!("{}:{packet}", packet.encode_utf16().count()))
+                .collect();
+            let bytes: usize = packets.iter().map(String::len).sum();
+            let binary = in_binary(&framed);
+            assert_eq!(binary.is_none(), packets.is_empty());
+            assert!(binary.is_none_or(|binary| binary.len() > bytes));
+        }
+    }
+
     #[tokio::test]
     async fn a_poll_is_answered_in_binary() {
         for uri in [POLL, "/socket.io?transport=polling&EIO=3", "/ws/?EIO=3&transport=polling"] {

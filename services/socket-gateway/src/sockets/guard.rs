@@ -29,6 +29,7 @@ use crate::{
     connections::Connections,
     feed::{FeedHandle, GatewayFeed},
     outbound::Flushers,
+    polling::{self, Begun},
     presence::Presence,
     probe::Probe,
     server,
@@ -74,20 +75,27 @@ impl Conversing for Mute {
 }
 
 /// A client on a websocket, as bytes.
-pub(crate) struct Peer(TcpStream);
+pub(crate) struct Peer(pub(super) TcpStream);
 
 impl Peer {
-    async fn connect(address: SocketAddr) -> Self {
+    pub(super) async fn connect(address: SocketAddr) -> Self {
         let mut peer = Self(TcpStream::connect(address).await.unwrap());
         let request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: guard\r\n\
                        Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
         peer.0.write_all(request.as_bytes()).await.unwrap();
         peer.hears("pingInterval").await;
-        // Masked with zeros.
-        peer.0.write_all(b"\x81\x8b\x00\x00\x00\x0040/guard,{}").await.unwrap();
+        peer.says("40/guard,{}").await;
         peer.hears("40/guard").await;
         peer
+    }
+
+    /// Says a text of less than 126 bytes.
+    pub(super) async fn says(&mut self, text: &str) {
+        let length = u8::try_from(text.len()).ok().filter(|length| *length < 126).expect("short");
+        // Masked with zeros.
+        let frame = [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat();
+        self.0.write_all(&frame).await.unwrap();
     }
 
     /// Waits until this text comes.
@@ -135,26 +143,33 @@ fn ports(tasks: &Shutdown) -> Ports {
 /// So many sockets on websockets of their own, and the way to each.
 pub(crate) async fn crowd(count: usize, tasks: &Shutdown) -> (Vec<Peer>, Vec<Arc<dyn Sink>>) {
     let (doorman, mut sinks) = unbounded_channel();
-    let connections = Connections::new(count + 1, count);
-    let mount = Mount {
-        legs: [Arc::new(Doorman(doorman)) as Arc<dyn Leg>].into(),
-        ports: ports(tasks),
-        connections: Arc::clone(&connections),
-        shutdown: tasks.clone(),
-    };
-    let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);
-    let router = shared(Router::new(), &mount).layer(note);
-    let listener = server::bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = listener.local_addr().unwrap();
-    let flushers = Flushers::start(1, tasks);
-    let serving = server::serve(listener, router, connections, flushers, PATIENCE, tasks.clone());
-    tasks.spawn_until_stopped(serving);
+    let address = gateway(Arc::new(Doorman(doorman)), count, tasks);
     let (mut peers, mut ways) = (Vec::new(), Vec::new());
     for _ in 0..count {
         peers.push(Peer::connect(address).await);
         ways.push(sinks.recv().await.expect("it has connected"));
     }
     (peers, ways)
+}
+
+/// Serves one protocol to so many sockets, with nothing behind it. Answers where.
+pub(super) fn gateway(leg: Arc<dyn Leg>, count: usize, tasks: &Shutdown) -> SocketAddr {
+    let connections = Connections::new(count + 1, count);
+    let mount = Mount {
+        legs: [leg].into(),
+        ports: ports(tasks),
+        connections: Arc::clone(&connections),
+        shutdown: tasks.clone(),
+    };
+    let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);
+    let bounded = middleware::from_fn_with_state(Arc::new(Begun::new(count)), polling::bounded);
+    let router = shared(Router::new(), &mount).layer(bounded).layer(note);
+    let listener = server::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let flushers = Flushers::start(1, tasks);
+    let serving = server::serve(listener, router, connections, flushers, PATIENCE, tasks.clone());
+    tasks.spawn_until_stopped(serving);
+    address
 }
 
 #[test]

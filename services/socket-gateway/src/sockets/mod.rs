@@ -20,6 +20,8 @@ mod inbox;
 mod session;
 mod sink;
 mod task;
+#[cfg(test)]
+mod tests;
 mod websocket;
 
 use std::{sync::Arc, time::Duration};
@@ -43,10 +45,11 @@ use socketioxide::{
 
 use tower::ServiceExt;
 
+pub(crate) use self::websocket::ENTER_WITHIN;
 use crate::connections::Connections;
 
 /// Largest frame that a client may send: room for a text that is far too long to be told so.
-const FRAME_MAX: usize = 2 * 1024 * 1024;
+pub(crate) const FRAME_MAX: usize = 2 * 1024 * 1024;
 
 /// Attachments of one packet, and how long they may take.
 const ATTACHMENTS: usize = 4;

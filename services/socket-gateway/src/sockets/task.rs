@@ -1,14 +1,14 @@
 //! One task a socket: takes events in order, asks the dialect that they belong to, acknowledges.
 //! Posts that came while the last ones were being stored go on together.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chat_core::{ChatError, CloseReason, Code, Follow, Result, Sink, chat::RUN_MAX};
 use dialects::{
     observe::{self, Counted},
     socket::{Client, Conversing, Leg},
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -53,7 +53,11 @@ impl Seat {
     pub(super) async fn live(mut self) {
         if matches!(timeout(BEGIN, &mut self.begun).await, Ok(Ok(()))) {
             self.sink.release();
-            self.serve().await;
+            // Whoever it happens to comes back with a new socket; nobody else notices.
+            if AssertUnwindSafe(self.serve()).catch_unwind().await.is_err() {
+                tracing::error!("a handler panicked, its socket is cut");
+                self.sink.cut();
+            }
         }
         for (_, side) in &mut self.sides {
             side.close().await;

@@ -27,7 +27,7 @@ pub(super) const PING_EVERY: Duration = Duration::from_secs(25);
 pub(super) const PONG_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a client may take to enter a namespace.
-pub(super) const ENTER_WITHIN: Duration = Duration::from_secs(15);
+pub(crate) const ENTER_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long a client may take to read that its connection is closed.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -22,6 +22,7 @@ use chat_core::{
     media::{FILE_MAX, Stored},
     model::MEDIA_MAX,
 };
+use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
@@ -39,7 +40,7 @@ pub(super) const UPLOAD_MAX: usize = MEDIA_MAX * FILE_MAX + 64 * 1024;
 /// Files that are held in memory at once; further ones wait.
 static FILES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
 
-/// Bytes a second that a file must come at, after the first moments.
+/// Bytes a second that a file must come or be taken at, after the first moments.
 const FAIR_PACE: usize = 64 * 1024;
 
 /// How long an upload waits for its place.
@@ -71,7 +72,7 @@ pub(super) struct Upload {
         (status = 400, body = Invalid, description = "no multipart body, no files in it, or too many"),
         (status = 401, body = Unauthorized, description = "no token or session, or a dead one"),
         (status = 403, body = ErrorBody, description = "a page of another origin asks"),
-        (status = 413, body = ErrorBody, description = "a file is too large"),
+        (status = 413, body = ErrorBody, description = "a file is too large, or its user has no room for it"),
         (status = 415, body = ErrorBody, description = "a file is of a kind that is not taken"),
         Anytime<ErrorBody>,
     ),
@@ -148,8 +149,7 @@ async fn next_part(parts: &mut Multipart) -> Result<Option<Field<'_>>, ChatError
 async fn read(mut part: Field<'_>) -> Result<Bytes, ChatError> {
     let (mut content, began) = (BytesMut::new(), Instant::now());
     while let Some(chunk) = next_chunk(&mut part).await? {
-        let fair = CHUNK_WAIT + Duration::from_secs((content.len() / FAIR_PACE) as u64);
-        if began.elapsed() > fair {
+        if began.elapsed() > fair_time(content.len() as u64) {
             return Err(no_upload("the upload is too slow"));
         }
         if content.len() + chunk.len() > FILE_MAX {
@@ -158,6 +158,24 @@ async fn read(mut part: Field<'_>) -> Result<Bytes, ChatError> {
         content.extend_from_slice(&chunk);
     }
     Ok(content.freeze())
+}
+
+/// How long so many bytes may be on their way.
+fn fair_time(bytes: u64) -> Duration {
+    CHUNK_WAIT + Duration::from_secs(bytes / FAIR_PACE as u64)
+}
+
+/// The same bytes, for as long as they are taken at a fair pace: who takes one now and then would
+/// keep the file open for ever.
+fn at_fair_pace(
+    content: BoxStream<'static, chat_core::Result<Bytes>>,
+    size: u64,
+) -> impl Stream<Item = chat_core::Result<Bytes>> {
+    let began = Instant::now();
+    content.map(move |part| match began.elapsed() > fair_time(size) {
+        true => Err(ChatError::invalid_payload("the download is too slow")),
+        false => part,
+    })
 }
 
 async fn next_chunk(part: &mut Field<'_>) -> Result<Option<Bytes>, ChatError> {
@@ -193,7 +211,7 @@ pub(super) async fn serve(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let Stored { content_type, size, content } = state.media.get(&id).await?;
-    let mut response = Response::new(Body::from_stream(content));
+    let mut response = Response::new(Body::from_stream(at_fair_pace(content, size)));
     let name = format!("inline; filename=\"{id}{}\"", extension(&content_type));
     for (header, value) in [
         (header::CONTENT_TYPE, content_type),
