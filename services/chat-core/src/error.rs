@@ -153,12 +153,13 @@ pub struct ChatError {
     code: Code,
     message: Cow<'static, str>,
     field: Option<&'static str>,
+    retry_after: Option<Duration>,
 }
 
 impl ChatError {
     /// A refusal with a sentence that names what was wrong. The sentence reaches clients.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), field: None }
+        Self { code, message: message.into(), field: None, retry_after: None }
     }
 
     /// The same, of this field of the request: a dotted path, e.g. `caller.user`. The field that was
@@ -169,6 +170,24 @@ impl ChatError {
             self.field = Some(field);
         }
         self
+    }
+
+    /// Too much of something: after so long there is room for more.
+    pub fn rate_limited(message: impl Into<Cow<'static, str>>, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..Self::new(Code::RateLimited, message) }
+    }
+
+    /// How long to wait before trying again, where that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The same in milliseconds, rounded up: what sockets are told as `retryAfterMs`.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        let up = |after: Duration| after.as_nanos().div_ceil(1_000_000);
+        self.retry_after.map(|after| u64::try_from(up(after)).unwrap_or(u64::MAX))
     }
 
     /// The payload lacks something, or something in it has the wrong type.

@@ -20,6 +20,7 @@ use crate::{
     chat::Rules,
     config::{Config, Environment, Settings},
     counts,
+    doorkeeper::Doorkeeper,
     grpc::{self, ServiceTokens},
     http,
     media::Library,
@@ -146,6 +147,8 @@ async fn start(
         session_ttl: config.session_ttl(),
         guests: config.guests,
         lobby_max: config.lobby_max,
+        door: Arc::new(Doorkeeper::new(&settings.redis, config.knocks())),
+        trusted_hops: config.trusted_hops.into(),
     });
     let legs = legs.merge(status.router().into());
     let listener = bind("HTTP_ADDR", config.http_addr).await?;
@@ -208,6 +211,7 @@ async fn serve_http(listener: TcpListener, router: axum::Router, tasks: Shutdown
         // Without it small answers wait for more; failing to set it does no harm.
         let _ = io.set_nodelay(true);
     });
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { tasks.begun().await })
         .await

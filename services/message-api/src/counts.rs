@@ -19,6 +19,7 @@ pub const TABLE: &[Metric] = &[
     ("switchboard_grpc_calls_total", Counter, &["service", "method", "code"], "Calls by gRPC, by whose token was shown."),
     ("switchboard_http_request_seconds", Histogram(SECONDS), &["method", "route"], "How long a request to REST takes."),
     ("switchboard_http_requests_total", Counter, &["status"], "Requests to REST."),
+    ("switchboard_limited_total", Counter, &["what"], "Refused since there were too many: log-ins (`address`, `password`), registrations (`registrations`), hashing (`hashing`). `account`: tries narrowed for strangers since an account is being guessed at."),
     ("switchboard_media_stored_total", Counter, &[], "Uploads stored."),
     ("switchboard_mysql_connections", Gauge, &[], "Connections to MySQL."),
     ("switchboard_mysql_connections_idle", Gauge, &[], "Connections to MySQL that nobody uses."),

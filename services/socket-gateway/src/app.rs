@@ -8,6 +8,7 @@ use chat_core::{
     process::{Shutdown, open_as_many_files_as_allowed},
 };
 use dialects::{
+    allowance::Allowances,
     chatto::socket::ChattoLeg,
     conversations,
     messenger::{self, socket::MessengerLeg},
@@ -36,6 +37,7 @@ use crate::{
     sessions::Sessions,
     sockets::{self, Mount},
     subscriber::Subscriber,
+    visitors::{self, Visitors},
     whisper,
 };
 
@@ -200,6 +202,7 @@ fn ports(
         guests: config.guests,
         keys: Arc::new(SocketKeys::new(epoch)),
         origins: config.allowed_origins.clone().into(),
+        allowances: Allowances::new(config.allowed()),
     };
     let board = Board::new(redis, &lines);
     Ok((ports, Behind { subscriber, chat: client, board }))
@@ -211,11 +214,14 @@ fn router(
     connections: &Arc<Connections>,
     shutdown: &Shutdown,
 ) -> Router {
-    let enabled = &settings.config.protocols;
+    let config = &settings.config;
+    let enabled = &config.protocols;
+    let visitors = Visitors::new(config.trusted_hops.into(), config.connections_per_address);
     let mount = Mount {
         legs: legs(enabled).into(),
         ports: ports.clone(),
         connections: Arc::clone(connections),
+        visitors: visitors.clone(),
         shutdown: shutdown.clone(),
     };
     let in_turn = middleware::from_fn_with_state(Arc::clone(connections), server::in_turn);
@@ -228,4 +234,5 @@ fn router(
     sockets::shared(router, &mount)
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
         .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
+        .layer(middleware::from_fn_with_state(visitors, visitors::counted))
 }

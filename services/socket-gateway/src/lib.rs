@@ -12,6 +12,7 @@
 //! | [`server`], [`connections`] | accept connections, each with a kill switch and a write deadline | |
 //! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
 //! | [`backlog`] | how many bytes wait for one client | 10 |
+//! | [`visitors`] | how many connections there are from each address | |
 //! | `counted` | how many are at something just now | |
 //! | `remembered` | the newest keys, to know them again | |
 //! | [`admin`], [`counts`] | health, readiness, metrics | |
@@ -35,4 +36,5 @@ pub mod server;
 pub mod sessions;
 pub mod sockets;
 pub mod subscriber;
+pub mod visitors;
 pub mod whisper;

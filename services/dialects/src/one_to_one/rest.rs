@@ -20,12 +20,15 @@ use self::{
     account::Given,
     answers::{Entered, Refusal, RefusalBody, Success},
 };
-use crate::rest::{
-    RestState,
-    accounts::{Entry, Registration},
-    answer::Anytime,
-    cookie, credentials, mount,
-    pages::Form,
+use crate::{
+    address::Address,
+    rest::{
+        RestState,
+        accounts::{Entry, Registration},
+        answer::Anytime,
+        cookie, credentials, door, mount,
+        pages::Form,
+    },
 };
 
 /// 002's routes.
@@ -66,9 +69,9 @@ fn form(state: &RestState, form: Form) -> Response {
         Anytime<RefusalBody>,
     ),
 )]
-async fn register(State(state): State<RestState>, given: Given) -> Response {
+async fn register(State(state): State<RestState>, from: Address, given: Given) -> Response {
     let (fields, way) = given.open();
-    match register_with(&state, fields).await {
+    match register_with(&state, from, fields).await {
         Ok(login) => {
             let mut response = way.entered(Json(Entered::from(&login)));
             cookie::give(&mut response, &login.secret, &state);
@@ -80,10 +83,11 @@ async fn register(State(state): State<RestState>, given: Given) -> Response {
 
 async fn register_with(
     state: &RestState,
+    from: Address,
     fields: chat_core::Result<Value>,
 ) -> chat_core::Result<Login> {
     let new = Registration::parse(&fields?, &state.limits)?;
-    state.chat.register(new.username, Some(new.password)).await
+    door::register(state, from, new.username, Some(new.password)).await
 }
 
 /// Logs in.
@@ -102,9 +106,9 @@ async fn register_with(
         Anytime<RefusalBody>,
     ),
 )]
-async fn log_in(State(state): State<RestState>, given: Given) -> Response {
+async fn log_in(State(state): State<RestState>, from: Address, given: Given) -> Response {
     let (fields, way) = given.open();
-    match log_in_with(&state, fields).await {
+    match log_in_with(&state, from, fields).await {
         Ok(login) => {
             let mut response = way.entered(Json(Entered::from(&login)));
             cookie::give(&mut response, &login.secret, &state);
@@ -116,10 +120,10 @@ async fn log_in(State(state): State<RestState>, given: Given) -> Response {
 
 async fn log_in_with(
     state: &RestState,
+    from: Address,
     fields: chat_core::Result<Value>,
 ) -> chat_core::Result<Login> {
-    let Entry { username, password } = Entry::parse(&fields?)?;
-    state.chat.log_in(username, password).await
+    door::log_in(state, from, Entry::parse(&fields?)?).await
 }
 
 /// Ends the session: its tokens, and its sockets everywhere. Without a session there is nothing to

@@ -11,6 +11,7 @@ use chat_core::{
     process::{ServiceToken, Shutdown},
 };
 use dialects::{
+    allowance::{Allowances, Allowed},
     chatto::wire::Say,
     socket::{Client, Conversing, Leg, Ports, SocketKeys},
 };
@@ -34,6 +35,7 @@ use crate::{
     server,
     sessions::Sessions,
     subscriber::Subscriber,
+    visitors::Visitors,
     whisper,
 };
 
@@ -129,6 +131,7 @@ fn ports(tasks: &Shutdown) -> Ports {
         keys: Arc::new(SocketKeys::new(1)),
         tasks: tasks.clone(),
         origins: Arc::default(),
+        allowances: Allowances::new(Allowed::default()),
     }
 }
 
@@ -140,6 +143,7 @@ pub(crate) async fn crowd(count: usize, tasks: &Shutdown) -> (Vec<Peer>, Vec<Arc
         legs: [Arc::new(Doorman(doorman)) as Arc<dyn Leg>].into(),
         ports: ports(tasks),
         connections: Arc::clone(&connections),
+        visitors: Visitors::new(0, 0),
         shutdown: tasks.clone(),
     };
     let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);

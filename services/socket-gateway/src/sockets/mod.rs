@@ -43,7 +43,7 @@ use socketioxide::{
 
 use tower::ServiceExt;
 
-use crate::connections::Connections;
+use crate::{connections::Connections, visitors::Visitors};
 
 /// Largest frame that a client may send: room for a text that is far too long to be told so.
 const FRAME_MAX: usize = 2 * 1024 * 1024;
@@ -64,6 +64,8 @@ pub struct Mount {
     pub ports: Ports,
     /// The connections that carry them.
     pub connections: Arc<Connections>,
+    /// Where they come from.
+    pub visitors: Visitors,
     /// Who owns their tasks.
     pub shutdown: Shutdown,
 }
