@@ -116,7 +116,7 @@ pub enum ServerFrame<'a> {
         code: &'static str,
         /// When there is room for more, in milliseconds, where that is known.
         #[serde(rename = "retryAfterMs", skip_serializing_if = "Option::is_none")]
-        retry_after_ms: Option<u64>,
+        retry_after_ms: Option<u32>,
     },
 }
 

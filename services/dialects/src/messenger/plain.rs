@@ -166,7 +166,7 @@ struct Refused<'a> {
     code: &'static str,
     error: &'a str,
     #[serde(rename = "retryAfterMs", skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
+    retry_after_ms: Option<u32>,
 }
 
 impl<'a> From<&'a ChatError> for Refused<'a> {

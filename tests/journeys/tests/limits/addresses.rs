@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use harness::{Arena, Refused, SocketIo};
 use tokio::time::{sleep, timeout};
 
-use super::{From, arena, limited};
+use super::{Behind, arena, limited};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -42,7 +42,7 @@ async fn an_address_has_so_many_connections_whatever_it_claims() -> Result<()> {
     }
     let upgrade = |path: &str| {
         let site = journeys::rest::Site::at(arena.stack.urls().gateway(1));
-        let ask = site.get(path).from_address("203.0.113.7").header("connection", "Upgrade");
+        let ask = site.get(path).behind("203.0.113.7").header("connection", "Upgrade");
         ask.header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==")
@@ -73,15 +73,15 @@ async fn an_address_has_so_many_connections_whatever_it_claims() -> Result<()> {
 async fn polls(arena: &Arena, from: &str) -> Result<Option<String>> {
     let gateway = journeys::rest::Site::at(arena.stack.urls().gateway(1));
     let path = "/socket.io/?EIO=4&transport=polling";
-    let opened = gateway.get(path).from_address(from).await;
+    let opened = gateway.get(path).behind(from).await;
     assert_eq!(opened.status, 200, "{}", opened.text);
     let sid = opened.text.split('"').nth(3).context("a sid")?.to_owned();
     let path = format!("{path}&sid={sid}");
-    gateway.post(&path).from_address(from).body("40").await;
+    gateway.post(&path).behind(from).body("40").await;
     // Pings come by polls too.
     let poll = async {
         loop {
-            let answer = gateway.get(&path).from_address(from).await;
+            let answer = gateway.get(&path).behind(from).await;
             if answer.status != 200 || answer.text.contains("40{") {
                 return answer;
             }

@@ -6,7 +6,7 @@ use journeys::rest::{PASSWORD, unique};
 use local_stack::Options;
 use serde_json::json;
 
-use super::{From, arena, limited, log_in, register, site, too_much, with};
+use super::{Behind, arena, limited, log_in, register, site, too_much, with};
 
 const WRONG: &str = "not this one";
 
@@ -56,7 +56,7 @@ async fn every_dialect_says_it_in_its_own_words() -> Result<()> {
     assert_eq!(register(&site, here, &alice).await.status, 201);
     assert_eq!(log_in(&site, here, &alice, WRONG).await.status, 401);
     let entry = json!({"username": alice, "password": PASSWORD});
-    let ask = |method: &str, path: &str| site.ask(method, path).from_address(here).json(&entry);
+    let ask = |method: &str, path: &str| site.ask(method, path).behind(here).json(&entry);
 
     for path in ["/api/login", "/api/register", "/api/auth/login", "/api/auth/register"] {
         let answer = ask("POST", path).await;
@@ -72,7 +72,7 @@ async fn every_dialect_says_it_in_its_own_words() -> Result<()> {
         assert!(answer.text_of("error").contains("try again later"), "{path}");
     }
     for path in ["/login", "/register"] {
-        let form = site.post(path).from_address(here);
+        let form = site.post(path).behind(here);
         let form = form.header("content-type", "application/x-www-form-urlencoded");
         let answer = form.body(format!("username={alice}&password=correct+horse")).await;
         too_much(&answer);

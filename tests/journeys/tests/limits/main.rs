@@ -30,12 +30,12 @@ fn site(arena: &Arena, n: usize) -> Site {
 }
 
 /// Somebody at this address.
-trait From {
-    fn from_address(self, address: &str) -> Self;
+trait Behind {
+    fn behind(self, address: &str) -> Self;
 }
 
-impl From for Ask {
-    fn from_address(self, address: &str) -> Self {
+impl Behind for Ask {
+    fn behind(self, address: &str) -> Self {
         self.header("x-forwarded-for", address)
     }
 }
@@ -43,13 +43,13 @@ impl From for Ask {
 /// Tries a name and a password, by 004.
 async fn log_in(site: &Site, from: &str, name: &str, password: &str) -> Answer {
     let entry = json!({"username": name, "password": password});
-    site.post("/api/login").from_address(from).json(&entry).await
+    site.post("/api/login").behind(from).json(&entry).await
 }
 
 /// Registers a name from an address, by 004.
 async fn register(site: &Site, from: &str, name: &str) -> Answer {
     let account = json!({"username": name, "password": journeys::rest::PASSWORD});
-    site.post("/api/register").from_address(from).json(&account).await
+    site.post("/api/register").behind(from).json(&account).await
 }
 
 /// It was refused as too much, and says when to come again, in seconds.
