@@ -263,6 +263,7 @@ impl From<&InboxRow> for v1::InboxRow {
             conversation: Some((&row.conversation).into()),
             unread: row.unread,
             last: row.last.as_ref().map(Into::into),
+            seen: row.seen,
         }
     }
 }
@@ -275,6 +276,7 @@ impl TryFrom<v1::InboxRow> for InboxRow {
             conversation: required(row.conversation, "row.conversation")?.try_into()?,
             unread: row.unread,
             last: row.last.map(TryInto::try_into).transpose()?,
+            seen: row.seen,
         })
     }
 }
@@ -606,8 +608,8 @@ mod tests {
             ..room.clone()
         };
         let inbox = Inbox {
-            rooms: vec![InboxRow { conversation: room, unread: 100, last: Some(last) }],
-            directs: vec![InboxRow { conversation: direct, unread: 3, last: None }],
+            rooms: vec![InboxRow { conversation: room, unread: 100, seen: true, last: Some(last) }],
+            directs: vec![InboxRow { conversation: direct, unread: 3, seen: false, last: None }],
         };
         assert_eq!(Inbox::try_from(v1::GetInboxResponse::from(&inbox)), Ok(inbox));
         let nowhere = v1::InboxRow::default();

@@ -161,3 +161,54 @@ test("what is unread counts on the server: another device sees it too", async (t
   await bob.isConnected();
   await bob.seesNo(badge);
 });
+
+test("a desktop notification tells of a direct, and of a room where one is named, if that is wanted", async (t) => {
+  const [alice, bob] = await two(t, { permissions: ["notifications"] });
+  // What the system would be asked to show; nothing else of it can be seen from here.
+  await bob.page.addInitScript(() => {
+    window.shown = [];
+    window.Notification = class extends EventTarget {
+      static permission = "granted";
+      static requestPermission = async () => "granted";
+      constructor(title, { body }) {
+        super();
+        window.shown.push([title, body]);
+      }
+    };
+  });
+  await bob.page.reload();
+  await bob.isConnected();
+  const shown = () => bob.page.evaluate(() => window.shown);
+  await alice.opens(bob.name);
+  await alice.writes("not asked for yet");
+  await bob.sees(`#directs a:has-text("${alice.name}") .badge`);
+  assert.deepEqual(await shown(), []);
+  await bob.page.getByRole("button", { name: "Desktop notifications are off" }).click();
+  await alice.writes("**look** here");
+  await bob.page.waitForFunction(() => window.shown.length === 1);
+  const title = fresh("Named");
+  await alice.makesRoom(title);
+  await alice.writes("nothing for anybody");
+  await alice.writes(`@${bob.name} something for you`);
+  await bob.page.waitForFunction(() => window.shown.length === 2);
+  assert.deepEqual(await shown(), [[alice.name, "look here"], [`${alice.name} in ${title}`, `@${bob.name} something for you`]]);
+  // What is looked at needs none.
+  await bob.opens(title);
+  await alice.writes(`@${bob.name} and now?`);
+  await bob.hears("and now?");
+  assert.equal((await shown()).length, 2);
+});
+
+test("colours are as the system says, or as chosen, and stay so", async (t) => {
+  const alice = (await two(t, { colorScheme: "dark" }))[0];
+  const ground = () => alice.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await ground();
+  await alice.page.getByRole("button", { name: "Colours as the system says" }).click();
+  const light = await ground();
+  assert.notEqual(light, dark);
+  await alice.page.reload();
+  await alice.isConnected();
+  assert.equal(await ground(), light);
+  await alice.page.getByRole("button", { name: "Light colours" }).click();
+  assert.equal(await ground(), dark);
+});

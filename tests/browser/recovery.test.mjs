@@ -120,3 +120,48 @@ test("who logs out elsewhere is sent to log in", async (t) => {
   await nobody.goto(`${FRONT}/io`);
   await nobody.waitForURL("**/login");
 });
+
+test("when somebody else logs in in the same browser, nothing of the one before is sent or shown", async (t) => {
+  const [door] = await openDoors();
+  const alice = await person(t, "alice", door.url, { excused: OF_OUTAGES });
+  const bob = await person(t, "bob", FRONT);
+  await alice.arrives();
+  await bob.arrives();
+  const title = fresh("Shared");
+  await bob.makesRoom(title);
+  await alice.opens(title);
+  door.shutSockets();
+  await alice.sees('#connection[data-state="reconnecting"]');
+  await alice.writes("only alice may say this");
+  await alice.sees(".pending");
+  const other = fresh("mallory");
+  const response = await alice.page.request.post(`${door.url}/register`, { data: { username: other, password: "open sesame" } });
+  assert.equal(response.status(), 200);
+  door.open();
+  await alice.sees(`#me >> text=${other}`);
+  await alice.isConnected();
+  await alice.writes("mallory's own");
+  await bob.hears("mallory's own");
+  assert.deepEqual(await bob.texts(), ["mallory's own"]);
+  // Her message is kept for her.
+  const back = await alice.page.request.post(`${door.url}/login`, { data: { username: alice.name, password: "open sesame" } });
+  assert.equal(back.status(), 200);
+  await alice.page.reload();
+  await bob.hears("only alice may say this");
+});
+
+test("only the socket of directs is cut: what was said there meanwhile is in the list", async (t) => {
+  const [door] = await openDoors();
+  const alice = await person(t, "alice", door.url, { excused: OF_OUTAGES });
+  const bob = await person(t, "bob", FRONT);
+  await alice.arrives();
+  await bob.arrives();
+  door.shutSockets((path) => path.startsWith("/ws"));
+  await alice.sees('#connection[data-state="reconnecting"]');
+  await bob.opens(alice.name);
+  await bob.writes("did you get this?");
+  await bob.hears("did you get this?");
+  door.open();
+  await alice.sees(`#directs a:has-text("${bob.name}") .badge >> text=1`);
+  await alice.sees(`#directs a:has-text("${bob.name}") .last >> text=did you get this?`);
+});

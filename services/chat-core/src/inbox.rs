@@ -34,6 +34,8 @@ pub struct InboxRow {
     /// Of a room: what others said after the newest message that the reader has seen, at most
     /// [`UNREAD_MAX`]; 0 where they have seen none. Of a direct: what they have not read.
     pub unread: u64,
+    /// Of a room: has the reader ever seen it?
+    pub seen: bool,
     /// The newest message that is there.
     pub last: Option<LastMessage>,
 }

@@ -8,9 +8,9 @@ import { Directs } from "./directs.js";
 import { byId } from "./dom.js";
 import { Head } from "./head.js";
 import { Notices } from "./notices.js";
-import { Outbox } from "./outbox.js";
+import { Outbox, Refusal } from "./outbox.js";
 import { Rooms } from "./rooms.js";
-import { isLeft, newId, rest } from "./server.js";
+import { beginAnew, isLeft, newId, rest } from "./server.js";
 import { Sidebar } from "./sidebar.js";
 import { tab } from "./storage.js";
 import { SomebodyElse, Store } from "./store.js";
@@ -20,6 +20,8 @@ import { TypingLine } from "./typing.js";
 
 const page = document.documentElement;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+let [looking, seeing] = [null, null];
 
 const store = new Store();
 const connection = new Connection();
@@ -70,33 +72,47 @@ connection.addEventListener("change", () => head.draw());
 // Each time a socket is there, what it missed is fetched, and then what waits is sent.
 shared.on("connect", () => catchUp(shared, async () => {
   await look();
+  rooms.isKnown = true;
   await rooms.catchUp();
   if (store.active && !store.active.isRoom) await directs.open(store.active);
 }));
 messenger.on("connect", () => catchUp(messenger, async () => {
   await look();
+  directs.isKnown = true;
   await directs.catchUp();
 }));
 
 /** What the server says of all conversations. Where somebody else has logged in meanwhile, the page begins anew. */
-async function look() {
+function look() {
+  looking ??= lookOnce().finally(() => {
+    looking = null;
+  });
+  return looking;
+}
+
+async function lookOnce() {
+  const askedAt = performance.now();
   try {
-    store.apply(await rest("GET", "/api/inbox"));
+    store.apply(await rest("GET", "/api/inbox?rooms=200"), askedAt);
   } catch (error) {
-    if (error instanceof SomebodyElse) location.reload();
-    throw error;
+    if (!(error instanceof SomebodyElse)) throw error;
+    beginAnew();
+    await new Promise(() => {}); // Nothing comes after it.
   }
 }
 
-/** Does it until it succeeds, as long as that is of use. */
+/** Does it until it succeeds, as long as that is of use and may succeed later. */
 async function again(work, isOfUse) {
   for (let wait = 500; isOfUse(); wait = Math.min(wait * 2, 8_000)) {
     try {
-      return await work();
+      await work();
+      return head.complain("");
     } catch (refusal) {
-      head.complain(refusal.message);
-      await pause(wait * (0.75 + Math.random() / 2));
+      if (isOfUse()) head.complain(refusal.message);
+      if (!(refusal instanceof Refusal)) throw refusal;
+      if (!refusal.isPassing) return;
     }
+    for (let left = wait * (0.75 + Math.random() / 2); left > 0 && isOfUse(); left -= 200) await pause(200);
   }
 }
 
@@ -106,26 +122,31 @@ async function catchUp(socket, work) {
   store.changed();
 }
 
-/** What is looked at was seen: told soon, once, and again if it could not be. */
-let seeing = null;
+/** What is looked at was seen: told soon, then every few seconds while more comes, and again if it could not be. */
 function see() {
   seeing ??= pause(300).then(async () => {
     const { active } = store;
     if (!active || !connection.isOnline || !store.isLooking(active) || !leg(active).hasUnseen(active)) return;
-    try {
-      await leg(active).see(active);
-      store.changed();
-    } catch {
-      await pause(3_000);
-      store.changed();
-    }
+    await leg(active).see(active).catch(() => {});
+    store.changed();
+    if (active.isRoom) await pause(3_000);
   }).finally(() => {
     seeing = null;
+    if (store.active && store.isLooking(store.active) && leg(store.active).hasUnseen(store.active)) see();
   });
 }
 store.addEventListener("change", see);
 for (const event of ["focus", "visibilitychange"]) addEventListener(event, see);
 timeline.onEnd = see;
+
+/** Who turns away at once has seen it as well. */
+function leave(conversation) {
+  if (!conversation) return;
+  // What fails here the next look tells.
+  if (store.isLooking(conversation) && leg(conversation).hasUnseen(conversation)) leg(conversation).see(conversation).catch(() => {});
+}
+addEventListener("pagehide", () => leave(store.active));
+addEventListener("blur", () => leave(store.active));
 
 function show(conversation) {
   const address = `#/${conversation.isRoom ? "room" : "direct"}/${encodeURIComponent(conversation.id)}`;
@@ -138,21 +159,40 @@ function addressed() {
   const [, kind, id] = location.hash.split("/");
   try {
     if (kind === "room") return store.at(`room/${decodeURIComponent(id)}`);
-    return kind === "direct" && id ? store.direct(decodeURIComponent(id)) : null;
+    return kind === "direct" && id ? direct(decodeURIComponent(id)) : null;
   } catch {
     return null; // No address that could have been made here.
   }
 }
 
+/** A direct by a name in whatever letter case. */
+function direct(name) {
+  const isSame = (other) => other.toLowerCase() === name.toLowerCase();
+  const known = [...store.conversations.values()].find((one) => !one.isRoom && isSame(one.id))?.id;
+  return store.direct(known ?? [...store.online].find(isSame) ?? name);
+}
+store.addEventListener("rename", ({ detail: { from, to } }) => {
+  if (from !== store.active) return;
+  store.active = null;
+  show(to);
+});
+
 async function route() {
   const wanted = addressed();
+  if (!wanted && location.hash.startsWith("#/room/")) {
+    history.replaceState(null, "", "#/");
+    setTimeout(() => head.complain("There is no such room."));
+  }
   page.dataset.pane = wanted ? "conversation" : "list";
   const conversation = wanted ?? store.active ?? store.at("room/lobby");
   if (!conversation) return;
   if (conversation !== store.active) {
+    const before = store.active;
+    leave(before);
     composer.leave();
-    store.active?.trim();
+    before?.trim();
     store.active = conversation;
+    if (before?.isRoom) rooms.close(before).catch(() => {});
     conversation.newFrom = null;
     timeline.enter();
     composer.enter();
@@ -173,6 +213,11 @@ byId("skip").addEventListener("click", (event) => {
   if (store.active) show(store.active);
   byId("text").focus();
 });
+if ("BroadcastChannel" in window) rooms.tellTabs(new BroadcastChannel(`seen:${store.me}`));
+// Rooms that are not followed change as well.
+setInterval(() => {
+  if (document.visibilityState === "visible" && connection.isOnline) look().catch(() => {});
+}, 60_000);
 route();
 connection.start();
 page.dataset.ready = "";

@@ -44,7 +44,8 @@ export class Attachments {
     };
     area.addEventListener("dragenter", (event) => show(event, 1));
     area.addEventListener("dragleave", (event) => show(event, -1));
-    area.addEventListener("dragover", (event) => isOfFiles(event) && event.preventDefault());
+    // Anywhere else a browser would open the file in place of the page.
+    for (const event of ["dragover", "drop"]) addEventListener(event, (drag) => isOfFiles(drag) && drag.preventDefault());
     area.addEventListener("drop", (event) => {
       show(event, 0);
       if (isOfFiles(event)) this.add([...event.dataTransfer.files]);

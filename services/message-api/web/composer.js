@@ -36,6 +36,13 @@ export class Composer {
     this.problem.textContent = sentence;
   }
 
+  #keepDraft() {
+    const { active } = this.store;
+    if (!active || this.edited) return;
+    if (this.text.value.trim()) tab.setItem(this.#draftOf(active), this.text.value);
+    else tab.removeItem(this.#draftOf(active));
+  }
+
   #draftOf(conversation) {
     return `draft:${this.store.me}:${conversation.key}`;
   }
@@ -45,9 +52,7 @@ export class Composer {
     const { active } = this.store;
     if (!active) return;
     this.#stopEditing();
-    const draft = this.text.value;
-    if (draft.trim()) tab.setItem(this.#draftOf(active), draft);
-    else tab.removeItem(this.#draftOf(active));
+    this.#keepDraft();
     this.begun.set(active.key, this.attachments.files);
     this.#typesNoMore(active);
   }
@@ -111,6 +116,7 @@ export class Composer {
     this.complain("");
     this.#fit();
     this.draw();
+    this.#keepDraft();
     if (!active || this.edited) return;
     if (this.text.value.trim() === "") {
       this.#typesNoMore(active);

@@ -40,6 +40,14 @@ export class Conversation {
     this.held = [];
     this.typing = new Map();
     this.isJoined = false;
+    /** Is this user in the room for the others, or does this page only follow it? */
+    this.isAnnounced = false;
+    /** Was it followed since the page began? Then what was missed is asked for by `seq`. */
+    this.wasJoined = false;
+    /** Has this user ever seen it, on any device? */
+    this.isSeen = false;
+    /** When something live was last heard of it, by `performance.now()`. */
+    this.heardAt = 0;
   }
 
   get isRoom() {
@@ -90,9 +98,10 @@ export class Conversation {
   refresh(page, isWhole, asked = new Set()) {
     const first = isWhole ? 0 : page[0].order;
     const there = new Set(page.map(({ id }) => id));
-    const isFar = !isWhole && (this.newest?.order ?? 0) < first;
+    const before = this.messages.findLast(({ id }) => asked.has(id));
+    const isFar = !isWhole && (before?.order ?? 0) < first;
     const isFirst = !this.isLoaded || isFar;
-    this.messages = this.messages.filter(({ id, order }) => (order < first ? !isFar : there.has(id) || !asked.has(id)));
+    this.messages = this.messages.filter(({ id, order }) => (order < first ? !isFar && asked.has(id) : there.has(id) || !asked.has(id)));
     this.merge(page);
     this.isLoaded = true;
     if (isWhole) this.hasOlder = false;
@@ -107,6 +116,7 @@ export class Conversation {
 
   /** A message that has come in. One's own may be one that is on its way: then its answer decides. */
   receive(message, me) {
+    this.heardAt = performance.now();
     this.typing.delete(message.user);
     const mayBeSame = message.user === me && this.#isTried(message.text) && !this.find(message.id);
     if (mayBeSame) this.held.push(message);
@@ -115,7 +125,7 @@ export class Conversation {
 
   /** Was this text sent without an answer so far? */
   #isTried(text) {
-    return this.pending.some((item) => item.isTried && item.text === text);
+    return this.pending.some((item) => item.isTried && item.state !== "failed" && item.text === text);
   }
 
   /** What was held back is shown: no answer is waited for any more. */
@@ -126,6 +136,7 @@ export class Conversation {
   }
 
   remove(id) {
+    this.heardAt = performance.now();
     this.gone.add(id);
     this.messages = this.messages.filter((message) => message.id !== id);
     this.held = this.held.filter((message) => message.id !== id);
@@ -134,6 +145,7 @@ export class Conversation {
   }
 
   edit(message) {
+    this.heardAt = performance.now();
     if (this.find(message.id)) return this.merge([message]);
     this.late.set(message.id, message);
     if (this.last?.id === message.id) this.last = message;

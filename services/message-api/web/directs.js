@@ -7,7 +7,7 @@ import { ask } from "./server.js";
 const PAGE = 50;
 
 const fromChat = (chat) => ({
-  id: Number(chat.id), order: Number(chat.id), user: chat.sender, text: chat.message, at: Date.parse(chat.created_at),
+  id: Number(chat.id), order: Number(chat.id), user: chat.sender, to: chat.recipient, text: chat.message, at: Date.parse(chat.created_at),
   edited: chat.edited_at ? Date.parse(chat.edited_at) : 0, media: chat.media ?? [], isRead: chat.has_read,
 });
 
@@ -16,13 +16,18 @@ export class Directs {
     this.socket = socket;
     this.shared = shared;
     this.store = store;
+    /** Does the server take this socket for who is logged in here? */
+    this.isKnown = false;
+    socket.on("disconnect", () => {
+      this.isKnown = false;
+    });
     const told = (on, event, hear) => on.on(event, (payload) => {
       hear(payload);
       store.changed();
     });
     told(socket, "chat", ({ chat }) => store.receive(this.#of(chat), fromChat(chat)));
     told(socket, "edit-chat", ({ chat }) => this.#of(chat).edit(fromChat(chat)));
-    told(socket, "delete-chat", ({ id }) => this.#each((direct) => direct.remove(Number(id))));
+    told(socket, "delete-chat", ({ id }) => this.#deleted(Number(id)));
     told(socket, "read-chat", ({ id, user }) => store.direct(user).read(Number(id)));
     told(socket, "unread-chats-count", ({ user, unreadChatsCount }) => {
       store.direct(user).unread = unreadChatsCount;
@@ -43,8 +48,20 @@ export class Directs {
     return this.store.direct(chat.sender === this.store.me ? chat.recipient : chat.sender);
   }
 
-  #each(change) {
-    for (const one of this.store.conversations.values()) if (!one.isRoom) change(one);
+  /** The event does not say where. */
+  #deleted(id) {
+    for (const direct of this.store.conversations.values()) {
+      if (direct.isRoom || (direct.last?.id !== id && !direct.find(id))) continue;
+      direct.remove(id);
+      // What was said before it is not here.
+      if (!direct.last && !direct.isLoaded) this.#fetchLast(direct);
+    }
+  }
+
+  async #fetchLast(direct) {
+    const [last] = await this.#page(direct, { limit: 1 }).catch(() => []);
+    direct.last ??= last ?? null;
+    this.store.changed();
   }
 
   #typist(name) {
@@ -69,13 +86,22 @@ export class Directs {
     const asked = direct.ids;
     const page = await this.#page(direct, {});
     direct.refresh(page, page.length < PAGE, asked);
+    this.#name(direct, page[0]);
     this.store.changed();
   }
 
+  /** Names have one spelling, in whatever letter case they are asked for. */
+  #name(direct, chat) {
+    const name = chat && (chat.user === this.store.me ? chat.to : chat.user);
+    if (!name || name === direct.id) return;
+    this.store.dispatchEvent(new CustomEvent("rename", { detail: { from: direct, to: this.store.direct(name) } }));
+    this.store.drop(direct);
+  }
+
   async older(direct) {
-    const { oldest } = direct;
-    const page = await this.#page(direct, { before: oldest?.id });
-    if (direct.oldest !== oldest) return; // Something was let go meanwhile: the page would not touch it.
+    const before = direct.oldest?.id;
+    const page = await this.#page(direct, { before });
+    if (direct.oldest?.id !== before) return; // Something was let go meanwhile: the page would not touch it.
     direct.prepend(page, page.length < PAGE);
     this.store.changed();
   }
@@ -86,7 +112,7 @@ export class Directs {
   }
 
   canSend() {
-    return this.socket.connected;
+    return this.isKnown && this.socket.connected;
   }
 
   async send(direct, { text, media, clientId }) {

@@ -69,6 +69,7 @@ const FOCUSABLE = "a, button, input, [tabindex]";
 export function reconcile(parent, rows) {
   const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   const wanted = new Set(rows.map(({ key }) => key));
+  const focused = focusIn(parent);
   for (const [key, element] of before) if (!wanted.has(key)) element.remove();
   let at = parent.firstElementChild;
   for (const { key, version, make } of rows) {
@@ -77,19 +78,24 @@ export function reconcile(parent, rows) {
       const made = make();
       made.dataset.key = key;
       made.dataset.version = version;
-      if (element) {
-        if (at === element) at = made;
-        replace(element, made);
-      }
+      if (at === element) at = made;
+      element?.replaceWith(made);
       element = made;
     }
     if (element === at) at = at.nextElementSibling;
     else parent.insertBefore(element, at);
   }
+  if (focused && !focused.element.isConnected) {
+    const row = [...parent.children].find(({ dataset }) => dataset.key === focused.key);
+    row?.querySelectorAll(FOCUSABLE)[focused.at]?.focus({ preventScroll: true });
+  } else if (focused && document.activeElement !== focused.element) {
+    focused.element.focus({ preventScroll: true }); // It was moved.
+  }
 }
 
-function replace(element, made) {
-  const focused = [...element.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
-  element.replaceWith(made);
-  if (focused >= 0) made.querySelectorAll(FOCUSABLE)[focused]?.focus();
+/** What has the focus in one of the rows: the element, the row's key, its place in the row. */
+function focusIn(parent) {
+  const element = document.activeElement;
+  const row = [...parent.children].find((child) => child.contains(element));
+  return row ? { element, key: row.dataset.key, at: [...row.querySelectorAll(FOCUSABLE)].indexOf(element) } : null;
 }

@@ -25,9 +25,10 @@ export class Head {
     });
   }
 
-  /** Something could not be fetched. It is shown until the connection changes. */
+  /** What is shown could not be fetched, and why; an empty sentence: it could. */
   complain(sentence) {
     this.complaint = sentence;
+    this.about = this.store.active;
     this.draw();
   }
 
@@ -43,15 +44,16 @@ export class Head {
   }
 
   #drawConnection(state) {
-    if (state === this.line.dataset.state && this.complaint === this.shown) return;
-    if (state !== this.line.dataset.state && state !== "catching-up") this.complaint = "";
+    const complaint = this.about === this.store.active ? this.complaint : "";
+    const words = complaint || WORDS[state];
+    if (state === this.line.dataset.state && words === this.words) return;
     this.line.dataset.state = state;
-    this.shown = this.complaint;
+    this.words = words;
     clearTimeout(this.later);
     const draw = () => {
-      this.line.textContent = WORDS[state] || this.complaint;
+      this.line.textContent = words;
     };
-    if (state === "catching-up") this.later = setTimeout(draw, BRIEF);
+    if (state === "catching-up" && !complaint) this.later = setTimeout(draw, BRIEF);
     else draw();
   }
 }

@@ -39,11 +39,12 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName === "A") {
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer nofollow");
+    // A link to ourselves could do something in the reader's name, like logging out.
+    const href = node.getAttribute("href") ?? "";
+    const url = URL.canParse(href, location.href) ? new URL(href, location.href) : null;
+    if (!url || (url.origin === location.origin && !isOurs(url.pathname))) node.removeAttribute("href");
   } else if (node.nodeName === "IMG") {
     if (!isOurs(node.getAttribute("src"))) node.remove();
-    // A link to ourselves could do something in the reader's name, like logging out.
-    const url = new URL(node.getAttribute("href") ?? "", location.href);
-    if (url.origin === location.origin && !isOurs(url.pathname)) node.removeAttribute("href");
   } else if (node.nodeName === "PRE") {
     node.setAttribute("tabindex", "0"); // It may have to be scrolled.
   } else if (HEADING.test(node.nodeName)) {

@@ -43,7 +43,7 @@ export class Notices {
     const where = conversation.isRoom ? `${message.user} in ${conversation.title}` : message.user;
     let notice;
     try {
-      notice = new Notification(where, { body: preview(message.text).slice(0, 140), tag: conversation.key });
+      notice = new Notification(where, { body: preview(message.text).slice(0, 140), tag: conversation.key, renotify: true });
     } catch {
       return; // A browser that shows them only for a service worker.
     }

@@ -7,8 +7,16 @@ const PATIENCE = 12_000;
 
 /** Asked without a live session: there is nothing left to do here. */
 export function logInAgain() {
+  if (isLeaving) return;
   isLeaving = true;
   location.assign("/login");
+}
+
+/** What is here is nobody's any more. */
+export function beginAnew() {
+  if (isLeaving) return;
+  isLeaving = true;
+  location.reload();
 }
 
 let isLeaving = false;
@@ -25,6 +33,7 @@ export async function rest(method, path, body) {
       headers: body === undefined ? {} : { "content-type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(PATIENCE),
+      keepalive: body !== undefined, // It may be the last that a page says.
     });
   } catch {
     throw new Refusal("The server can't be reached.", "unanswered");

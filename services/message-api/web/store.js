@@ -79,27 +79,28 @@ export class Store extends EventTarget {
     return [...this.conversations.values()].reduce((sum, { unread }) => sum + unread, 0);
   }
 
-  /** Takes over what the server says of all conversations. */
-  apply(inbox) {
+  /** Takes over what the server says of all conversations, asked for at `askedAt` (`performance.now()`). */
+  apply(inbox, askedAt = performance.now()) {
     if (this.me && this.me !== inbox.user.username) throw new SomebodyElse();
     this.me = inbox.user.username;
     this.textMax = inbox.textMax;
     for (const row of inbox.rooms) {
       const room = this.room(row.id, row.title);
       room.title = row.title;
-      if (!room.isJoined && !room.isLoaded) room.seq = Math.max(room.seq, row.seq);
-      this.#summarise(room, row);
+      room.isSeen ||= row.seen;
+      if (!room.wasJoined) room.seq = Math.max(room.seq, row.seq);
+      this.#summarise(room, row, askedAt);
     }
-    for (const row of inbox.directs) this.#summarise(this.direct(row.user), row);
+    for (const row of inbox.directs) this.#summarise(this.direct(row.user), row, askedAt);
     this.changed();
   }
 
-  #summarise(conversation, row) {
+  #summarise(conversation, row, askedAt) {
     const newest = row.last?.id ?? 0;
     conversation.heardUpTo ||= newest;
-    if (row.unread === 0) conversation.seenUpTo = Math.max(conversation.seenUpTo, newest);
+    if (row.seen && row.unread === 0) conversation.seenUpTo = Math.max(conversation.seenUpTo, newest);
     // What came live is newer than an answer that was on its way.
-    if ((conversation.last?.id ?? 0) > newest && !conversation.gone.has(newest)) return;
+    if (conversation.heardAt > askedAt || conversation.gone.has(newest)) return;
     if (!this.isLooking(conversation)) conversation.unread = row.unread;
     conversation.last = row.last && { ...row.last, at: Date.parse(row.last.timestamp), edited: 0 };
   }

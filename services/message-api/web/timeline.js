@@ -17,12 +17,16 @@ export class Timeline {
     this.newer = byId("newer");
     this.older = byId("older");
     this.isAtEnd = true;
+    this.seenAt = 0;
     this.missed = 0;
     this.onEnd = () => {};
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.newer.addEventListener("click", () => this.toEnd());
     // Images come late, and keyboards take room.
-    const resized = new ResizeObserver(() => this.#keepPlace());
+    const resized = new ResizeObserver(() => {
+      this.#noteUntold();
+      this.#keepPlace();
+    });
     resized.observe(this.list);
     resized.observe(this.scroller);
     store.addEventListener("message", ({ detail }) => this.#heard(detail));
@@ -40,6 +44,7 @@ export class Timeline {
     this.isAtEnd = true;
     this.anchor = null;
     this.list.replaceChildren();
+    this.seenAt = this.scroller.scrollTop;
   }
 
   toEnd() {
@@ -58,19 +63,33 @@ export class Timeline {
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    this.isAtEnd = scrollHeight - scrollTop - clientHeight < END;
-    this.#noteAnchor();
+    this.#notePlace();
     if (this.isAtEnd && this.missed > 0) this.missed = 0;
     if (this.isAtEnd) this.onEnd();
     this.#drawNewer();
     this.#fetchOlder();
   }
 
+  #notePlace() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    this.isAtEnd = scrollHeight - scrollTop - clientHeight < END;
+    this.seenAt = scrollTop;
+    this.#noteAnchor();
+  }
+
+  /** Has somebody scrolled whose event is still on its way? What is drawn now must not take them back. */
+  #noteUntold() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    // By itself it only moves when there is less to scroll.
+    const place = Math.min(this.seenAt, scrollHeight - clientHeight);
+    if (Math.abs(scrollTop - place) > 1) this.#notePlace();
+  }
+
   /** Remembers the first row in sight, and where it stands. */
   #noteAnchor() {
     const top = this.scroller.scrollTop;
-    for (const row of this.list.children) {
+    // Days and marks may go when what is before them comes; messages stay.
+    for (const row of this.list.querySelectorAll(".message")) {
       if (row.offsetTop + row.offsetHeight > top) {
         this.anchor = { key: row.dataset.key, offset: row.offsetTop - top };
         return;
@@ -81,12 +100,11 @@ export class Timeline {
 
   /** Whatever was added or grew: the end stays in sight, or else the row that was. */
   #keepPlace() {
-    if (this.isAtEnd) {
-      this.scroller.scrollTop = this.scroller.scrollHeight;
-      return;
-    }
+    const { scroller } = this;
     const row = this.anchor && this.list.querySelector(`[data-key="${CSS.escape(this.anchor.key)}"]`);
-    if (row) this.scroller.scrollTop = row.offsetTop - this.anchor.offset;
+    if (this.isAtEnd) scroller.scrollTop = scroller.scrollHeight;
+    else if (row) scroller.scrollTop = row.offsetTop - this.anchor.offset;
+    this.seenAt = scroller.scrollTop;
   }
 
   async #fetchOlder() {
@@ -104,11 +122,14 @@ export class Timeline {
       this.isFetching = false;
       this.older.hidden = true;
     }
+    // Nobody scrolls at the very beginning: is more wanted still?
+    if (this.store.active === active) requestAnimationFrame(() => this.#fetchOlder());
   }
 
   draw() {
     const { active, me } = this.store;
-    if (!active) return;
+    if (!active) return this.list.replaceChildren();
+    this.#noteUntold();
     if (active.isLoaded && this.unreadAtEntry > 0) {
       active.newFrom = firstUnread(active.messages, me, this.unreadAtEntry);
       this.unreadAtEntry = 0;

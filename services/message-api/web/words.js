@@ -3,9 +3,10 @@
 /** A preview without Markdown's marks, in one line. */
 export function preview(text) {
   return text
+    .slice(0, 300)
     .replace(/!\[([^\]]*)\]\([^)]*\)/g, (_, alt) => `🖼 ${alt || "image"}`)
     .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
-    .replace(/^\s*(?:>|#{1,6}\s|[-*+]\s|```.*$)/gm, "")
+    .replace(/^[ \t]*(?:>|#{1,6}\s|[-*+]\s|```.*$)/gm, "")
     .replace(/(\*\*|__|~~|`+)/g, "")
     .replace(/\s+/g, " ")
     .trim();

@@ -20,12 +20,12 @@ export const openDoors = () => Promise.all([GATEWAY_1, GATEWAY_2].map(openDoor))
 
 async function openDoor(gateway) {
   const connections = new Set();
-  let [isShut, hasSockets] = [false, true];
+  let isShut = () => false;
 
   const behind = (path) => new URL(toSockets.test(path) ? gateway : API);
 
   const server = http.createServer((request, response) => {
-    if (isShut || (!hasSockets && toSockets.test(request.url))) return request.socket.destroy();
+    if (isShut(request.url)) return request.socket.destroy();
     const { hostname, port } = behind(request.url);
     const { method, url: path, headers } = request;
     const forwarded = http.request({ hostname, port, method, path, headers }, (answer) => {
@@ -37,7 +37,8 @@ async function openDoor(gateway) {
   });
 
   server.on("upgrade", (request, socket, head) => {
-    if (isShut || !hasSockets) return socket.destroy();
+    if (isShut(request.url)) return socket.destroy();
+    socket.path = request.url;
     const { hostname, port } = behind(request.url);
     const other = net.connect(port, hostname, () => {
       const lines = [`${request.method} ${request.url} HTTP/1.1`];
@@ -57,20 +58,22 @@ async function openDoor(gateway) {
   });
 
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const cut = (paths) => {
+    isShut = paths;
+    for (const socket of connections) if (isShut(socket.path ?? "/")) socket.destroy();
+  };
   const door = {
     url: `http://localhost:${server.address().port}`,
     /** Cuts everything, and lets nobody in until it is opened. */
     shut() {
-      isShut = true;
-      for (const socket of connections) socket.destroy();
+      cut(() => true);
     },
-    /** The same for sockets only: pages and REST are served. */
-    shutSockets() {
-      hasSockets = false;
-      for (const socket of connections) socket.destroy();
+    /** The same for sockets only, or for some of them; pages and REST are served. */
+    shutSockets(which = () => true) {
+      cut((path) => toSockets.test(path) && which(path));
     },
     open() {
-      [isShut, hasSockets] = [false, true];
+      isShut = () => false;
     },
     close() {
       this.shut();

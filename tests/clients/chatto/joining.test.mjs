@@ -158,3 +158,28 @@ test("who has left hears nothing more of the room, and may not post", async (t) 
   await there.next("chat message", ({ _id }) => _id === marker);
   assert.deepEqual(there.unread("chat message").filter((message) => message.room === room), []);
 });
+
+test("a quiet join hears and may post, and nobody is told of it", async (t) => {
+  const [alice, bob, carol] = [await register("alice"), await register("bob"), await register("carol")];
+  const room = await alice.makesRoom();
+  const [watcher, quiet, loud] = [await connect(t, GATEWAY_1, alice), await connect(t, GATEWAY_2, bob), await connect(t, GATEWAY_2, carol)];
+  await watcher.joins(room);
+  await quiet.joins(room, { quiet: true });
+  await loud.joins(room);
+  assert.deepEqual(await watcher.next("user joined room"), { roomId: room, user: carol.name });
+  await quiet.says(room, "from the dark");
+  await watcher.hears("from the dark");
+  // Looked at after all, and no longer.
+  await quiet.joins(room, { since: 1 });
+  assert.deepEqual(await watcher.next("user joined room"), { roomId: room, user: bob.name });
+  await quiet.joins(room, { since: 1, quiet: true });
+  assert.deepEqual(await watcher.next("user left room"), { roomId: room, user: bob.name });
+  await watcher.says(room, "still heard");
+  await quiet.hears("still heard");
+  quiet.leaves();
+  await loud.does("leave room", { roomId: room });
+  assert.deepEqual(await watcher.next("user left room"), { roomId: room, user: carol.name });
+  assert.deepEqual([watcher.unread("user joined room"), watcher.unread("user left room")], [[], []]);
+  const other = await connect(t, GATEWAY_1, carol);
+  for (const wrong of ["yes", 1, {}]) await other.isRefused("invalid_payload", "join room", { roomId: room, quiet: wrong });
+});

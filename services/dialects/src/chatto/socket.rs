@@ -69,7 +69,14 @@ impl Leg for ChattoLeg {
 struct Joined {
     who: Caller,
     _follow: Follow,
-    _attention: Follow,
+    /// None where nobody is told of it: then there is nobody who could leave.
+    attention: Option<Follow>,
+}
+
+impl Joined {
+    const fn is_announced(&self) -> bool {
+        self.attention.is_some()
+    }
 }
 
 struct ChattoSocket {
@@ -101,7 +108,9 @@ impl Conversing for ChattoSocket {
 
     async fn close(&mut self) {
         for (room, joined) in self.rooms.drain() {
-            self.client.ports.feed.leave(room, &joined.who, self.client.key);
+            if joined.is_announced() {
+                self.client.ports.feed.leave(room, &joined.who, self.client.key);
+            }
         }
     }
 }
@@ -122,19 +131,21 @@ impl ChattoSocket {
         }
         // Nothing comes after what has not happened yet.
         let since = join.since.map(|since| since.min(conversation.head));
-        let attention = ports.feed.attend(room);
+        let attention = (!join.quiet).then(|| ports.feed.attend(room));
         // Joining again starts over: history, then what comes after it.
         // What was followed before falls silent before the history is read.
-        let before = self.rooms.remove(&room).map(|joined| joined.who);
+        let before = self.rooms.remove(&room).filter(Joined::is_announced).map(|joined| joined.who);
         let follow = self.catch_up_and_follow(&who, room, since).await;
         if let Some(before) = before
-            && (follow.is_err() || !before.name().same_as(who.name()))
+            && (follow.is_err() || join.quiet || !before.name().same_as(who.name()))
         {
             ports.feed.leave(room, &before, self.client.key);
         }
         let follow = follow?;
-        ports.feed.enter(room, &who, self.client.key);
-        self.rooms.insert(room, Joined { who, _follow: follow, _attention: attention });
+        if !join.quiet {
+            ports.feed.enter(room, &who, self.client.key);
+        }
+        self.rooms.insert(room, Joined { who, _follow: follow, attention });
         Success::ack(Nothing {})
     }
 
@@ -199,10 +210,10 @@ impl ChattoSocket {
     }
 
     fn leave(&mut self, place: &Place) -> Result<Value> {
-        let joined = self.joined(place)?;
-        let who = joined.who.clone();
-        self.rooms.remove(&place.room);
-        self.client.ports.feed.leave(place.room, &who, self.client.key);
+        self.joined(place)?;
+        if let Some(joined) = self.rooms.remove(&place.room).filter(Joined::is_announced) {
+            self.client.ports.feed.leave(place.room, &joined.who, self.client.key);
+        }
         Success::ack(Nothing {})
     }
 

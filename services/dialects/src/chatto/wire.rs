@@ -156,16 +156,23 @@ pub struct Join {
     pub place: Place,
     /// Only what came after this, instead of the newest.
     pub since: Option<Seq>,
+    /// Is nobody told that somebody came? For clients that only follow what is said.
+    pub quiet: bool,
 }
 
 impl Join {
-    /// `{roomId, user, since?}` or the bare id.
+    /// `{roomId, user, since?, quiet?}` or the bare id.
     pub fn parse(payload: &Value) -> Result<Self> {
         let since = match payload {
             Value::Object(_) => Fields::of(payload)?.optional_seq("since")?,
             _ => None,
         };
-        Ok(Self { place: Place::of(payload)?, since })
+        let quiet = match payload.get("quiet") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(quiet)) => *quiet,
+            Some(_) => return Err(ChatError::invalid_payload("`quiet` must be true or false")),
+        };
+        Ok(Self { place: Place::of(payload)?, since, quiet })
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
 };
-use chat_core::{inbox::ROWS_MAX, model};
+use chat_core::{clock, inbox::ROWS_MAX, model};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::wire::{Inbox, Seen, Success};
@@ -83,6 +83,7 @@ async fn see(
     let reader = credentials::member(&*state.chat, &headers).await?;
     let conversation = conversation.parse()?;
     let Seen { id } = Seen::parse(&body.json()?)?;
-    state.chat.mark_seen(&reader, conversation, Some(model::Seen::Message(id))).await?;
+    let seen = id.map_or_else(|| model::Seen::At(clock::now()), model::Seen::Message);
+    state.chat.mark_seen(&reader, conversation, Some(seen)).await?;
     Ok(Json(Success::new()))
 }

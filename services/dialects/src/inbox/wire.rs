@@ -45,6 +45,8 @@ struct Room<'a> {
     /// What others said since it was last seen, at most 100; 0 where it never was.
     #[schema(maximum = 100)]
     unread: u64,
+    /// Was it ever seen?
+    seen: bool,
     last: Option<Last<'a>>,
 }
 
@@ -90,18 +92,19 @@ impl<'a> Inbox<'a> {
 }
 
 fn room(row: &InboxRow) -> Room<'_> {
-    let InboxRow { conversation, unread, last } = row;
+    let InboxRow { conversation, unread, seen, last } = row;
     Room {
         id: conversation.id.to_string(),
         title: &conversation.title,
         seq: conversation.head.0,
         unread: *unread,
+        seen: *seen,
         last: last.as_ref().map(Last::from),
     }
 }
 
 fn direct<'a>(row: &'a InboxRow, reader: &Caller) -> Option<Direct<'a>> {
-    let InboxRow { conversation, unread, last } = row;
+    let InboxRow { conversation, unread, last, .. } = row;
     let ConversationKind::Direct { peers } = &conversation.kind else { return None };
     let peer = peers.iter().find(|peer| Some(*peer) != reader.user())?;
     Some(Direct {
@@ -128,17 +131,20 @@ impl<'a> From<&'a inbox::LastMessage> for Last<'a> {
 #[derive(Debug, ToSchema)]
 #[schema(as = inbox::Seen)]
 pub(super) struct Seen {
-    /// The newest message that was seen there. As a string it is taken too.
-    #[schema(value_type = u64)]
-    pub(super) id: MessageId,
+    /// The newest message that was seen there; as a string it is taken too. Null: the conversation
+    /// as it stands, for one where nothing was said yet.
+    #[schema(value_type = Option<u64>)]
+    pub(super) id: Option<MessageId>,
 }
 
 impl Seen {
     /// Reads the object's field.
     pub(super) fn parse(body: &Value) -> Result<Self> {
         let id = Fields::of(body)?.optional_message("id")?;
-        let missing = || ChatError::invalid_payload("`id` is missing: the newest message seen");
-        Ok(Self { id: id.ok_or_else(missing)? })
+        if id.is_none() && body.get("id").is_none() {
+            return Err(ChatError::invalid_payload("`id` is missing: the newest message seen"));
+        }
+        Ok(Self { id })
     }
 }
 

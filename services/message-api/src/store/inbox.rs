@@ -45,6 +45,9 @@ struct Row {
     /// Rooms: how far they were seen; NULL if they never were.
     #[sqlx(default)]
     seen_seq: Option<u64>,
+    /// Rooms: is there a mark, of whatever age?
+    #[sqlx(default)]
+    is_seen: bool,
     /// Directs: what is unread.
     #[sqlx(default)]
     unread: u64,
@@ -63,7 +66,8 @@ impl Row {
             }
             _ => None,
         };
-        Ok(InboxRow { conversation: self.conversation.into_conversation()?, unread, last })
+        let seen = self.is_seen;
+        Ok(InboxRow { conversation: self.conversation.into_conversation()?, unread, seen, last })
     }
 }
 
@@ -134,8 +138,8 @@ impl Look {
     fn rooms(&self) -> String {
         let Self { user: UserId(user), rooms, .. } = self;
         format!(
-            "SELECT {COLUMNS}, LEFT(l.text, {PREVIEW_MAX}) AS last_text, c.seen_seq \
-             FROM (SELECT x.*, r.seen_seq, {LAST_SEQ} FROM (\
+            "SELECT {COLUMNS}, LEFT(l.text, {PREVIEW_MAX}) AS last_text, c.seen_seq, c.is_seen \
+             FROM (SELECT x.*, r.seen_seq, r.user_id IS NOT NULL AS is_seen, {LAST_SEQ} FROM (\
              (SELECT * FROM conversations FORCE INDEX (conversations_activity) \
               WHERE is_listed = 1 ORDER BY last_activity_at DESC, id DESC LIMIT {rooms}) \
              UNION (SELECT * FROM conversations WHERE id = {LOBBY})) x \

@@ -53,7 +53,8 @@ async fn an_inbox_has_exactly_the_documented_fields() {
     );
     assert_eq!((inbox["textMax"].clone(), inbox["directs"].clone()), (json!(4_000), json!([])));
     let row = room(&site, &alice, &topic).await;
-    assert_eq!(fields(&row), ["id", "last", "seq", "title", "unread"]);
+    assert_eq!(fields(&row), ["id", "last", "seen", "seq", "title", "unread"]);
+    assert_eq!(row["seen"], json!(false));
     assert_eq!((row["seq"].clone(), row["unread"].clone()), (json!(1), json!(0)));
     let last = &row["last"];
     assert_eq!(fields(last), ["id", "text", "timestamp", "user"]);
@@ -74,9 +75,16 @@ async fn a_mark_is_the_users_on_every_device_and_only_moves_forward() {
     let first = site.says(&bob, &topic, "one").await;
     let second = site.says(&bob, &topic, "two").await;
     let unread = async || room(&site, &alice, &topic).await["unread"].clone();
+    assert_eq!(
+        (room(&site, &alice, &topic).await["seen"].clone(), unread().await),
+        (json!(false), json!(0))
+    );
 
     sees(&site, &alice, &first).await.is(200, json!({"success": true}));
-    assert_eq!(unread().await, 1);
+    assert_eq!(
+        (room(&site, &alice, &topic).await["seen"].clone(), unread().await),
+        (json!(true), json!(1))
+    );
     // The other device: another session, by its token.
     let login = json!({"username": alice.name, "password": journeys::rest::PASSWORD});
     let token = site.post("/api/login").json(&login).await.text_of("token");
@@ -92,6 +100,17 @@ async fn a_mark_is_the_users_on_every_device_and_only_moves_forward() {
     assert_eq!(unread().await, 1);
     let other = site.get("/api/inbox").bearer(&token).await;
     assert_eq!(other.json["user"]["username"], *alice.name);
+    // A room that was looked at before anything was said there.
+    let silent = site.topic(&alice, "silent").await;
+    let path = format!("/api/inbox/{}/seen", silent.rsplit('/').next().expect("an id"));
+    site.post(&path)
+        .bearer(&token)
+        .json(&json!({"id": null}))
+        .await
+        .is(200, json!({"success": true}));
+    site.says(&bob, &silent, "at last").await;
+    let row = room(&site, &alice, &silent).await;
+    assert_eq!((row["seen"].clone(), row["unread"].clone()), (json!(true), json!(1)));
 }
 
 #[tokio::test]
