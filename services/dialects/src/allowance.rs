@@ -211,10 +211,11 @@ mod tests {
     fn the_sockets_of_a_user_share_and_those_of_others_do_not() {
         let all = Allowances::new(ALLOWED);
         let mine = || all.socket(Some(UserId(1))).expect("a place");
-        let (now, sockets) = (Instant::now(), [mine(), mine(), mine(), mine(), mine()]);
+        let sockets = [mine(), mine(), mine(), mine(), mine()];
+        let other = all.socket(Some(UserId(2))).expect("a place");
+        let now = Instant::now();
         let each = sockets.each_ref().map(|socket| taken(socket, "chatMessage", now));
         assert_eq!(each, [10, 10, 10, 10, 0]);
-        let other = all.socket(Some(UserId(2))).expect("a place");
         assert_eq!(taken(&other, "chatMessage", now), 10);
     }
 
