@@ -31,7 +31,7 @@ pub fn from_error(error: &ChatError) -> Status {
     let code = error.code();
     let mut details = details(code.as_str().to_ascii_uppercase());
     if code.is_transient() {
-        details.set_retry_info(Some(RETRY_AFTER));
+        details.set_retry_info(Some(error.retry_after().unwrap_or(RETRY_AFTER)));
     }
     let status = tonic::Code::from_i32(code.grpc() as i32);
     if let (Some(field), tonic::Code::InvalidArgument) = (error.field(), status) {

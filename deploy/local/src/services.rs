@@ -14,6 +14,22 @@ use crate::{
     strait::{Link, Straits},
 };
 
+/// All who come to a stack on one machine come from the same address, and most of them are tests:
+/// what is limited by address or by person is not, unless somebody asks for it.
+const NO_LIMITS_ON_KNOCKS: [&str; 4] = [
+    "LOGINS_PER_ADDRESS",
+    "REGISTRATIONS_PER_ADDRESS",
+    "WRONG_PASSWORDS",
+    "WRONG_PASSWORDS_PER_ACCOUNT",
+];
+const NO_LIMITS_ON_SOCKETS: [&str; 5] = [
+    "CONNECTIONS_PER_ADDRESS",
+    "SOCKETS_PER_USER",
+    "MESSAGES_PER_SECOND",
+    "FLEETING_PER_SECOND",
+    "QUERIES_PER_SECOND",
+];
+
 /// Every message-api. Uploads lie in the stack's own directory, for all of them.
 pub(crate) fn apis(
     options: &Options,
@@ -22,7 +38,8 @@ pub(crate) fn apis(
     straits: &Straits,
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
-    let service = service("message-api", options, &options.api_env)?
+    let service = service("message-api", options, &options.api_env)?;
+    let service = unlimited(service, &NO_LIMITS_ON_KNOCKS)
         .env("JWT_SECRET", &options.jwt_secret)
         .env("MEDIA_URL", format!("file://{}", home.path().join("media").display()));
     let plan = |(number, at): (usize, &ApiAddresses)| {
@@ -50,6 +67,7 @@ pub(crate) fn gateways(
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
     let service = service("socket-gateway", options, &options.gateway_env)?;
+    let service = unlimited(service, &NO_LIMITS_ON_SOCKETS);
     let scheme = if has(&options.gateway_env, "MESSAGE_API_CA_FILE") { "https" } else { "http" };
     let plan = |(number, at): (usize, &GatewayAddresses)| {
         let redis = straits.through(Link::GatewayToRedis(number), &backing.redis_url)?;
@@ -87,11 +105,16 @@ fn apis_of(
 fn service(program: &str, options: &Options, more: &[(String, String)]) -> Result<Launch> {
     let launch = Launch::new(place::program(program)?)
         .env("ENVIRONMENT", "development")
-        .env("REDIS_PREFIX", &options.redis_prefix);
+        .env("REDIS_PREFIX", &options.redis_prefix)
+        .env("TRUSTED_HOPS", if options.front { "1" } else { "0" });
     Ok(match has(more, "SERVICE_TOKEN_FILE") {
         true => launch,
         false => launch.env("SERVICE_TOKEN", &options.service_token),
     })
+}
+
+fn unlimited(launch: Launch, settings: &[&str]) -> Launch {
+    settings.iter().fold(launch, |launch, name| launch.env(name, "0"))
 }
 
 fn has(settings: &[(String, String)], name: &str) -> bool {

@@ -6,6 +6,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     fmt,
+    num::NonZeroU32,
     str::FromStr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -153,12 +154,14 @@ pub struct ChatError {
     code: Code,
     message: Cow<'static, str>,
     field: Option<&'static str>,
+    /// In milliseconds: there are very many results, most of them no refusals.
+    retry_after: Option<NonZeroU32>,
 }
 
 impl ChatError {
     /// A refusal with a sentence that names what was wrong. The sentence reaches clients.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), field: None }
+        Self { code, message: message.into(), field: None, retry_after: None }
     }
 
     /// The same, of this field of the request: a dotted path, e.g. `caller.user`. The field that was
@@ -169,6 +172,25 @@ impl ChatError {
             self.field = Some(field);
         }
         self
+    }
+
+    /// Too much of something: after so long there is room for more.
+    pub fn rate_limited(message: impl Into<Cow<'static, str>>, after: Duration) -> Self {
+        let ms = u32::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        let retry_after = NonZeroU32::new(ms.max(1));
+        Self { retry_after, ..Self::new(Code::RateLimited, message) }
+    }
+
+    /// How long to wait before trying again, where that is known; in whole milliseconds.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_ms().map(|ms| Duration::from_millis(ms.into()))
+    }
+
+    /// The same as sockets are told it, as `retryAfterMs`.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u32> {
+        self.retry_after.map(NonZeroU32::get)
     }
 
     /// The payload lacks something, or something in it has the wrong type.
@@ -238,6 +260,16 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn who_is_sent_away_is_never_told_too_short_a_time() {
+        let after = |time| ChatError::rate_limited("slowly", time).retry_after_ms();
+        assert_eq!(after(Duration::from_nanos(1)), Some(1));
+        assert_eq!(after(Duration::from_micros(1_500)), Some(2));
+        assert_eq!(after(Duration::from_secs(2)), Some(2_000));
+        assert_eq!(after(Duration::ZERO), Some(1));
+        assert_eq!(ChatError::new(Code::RateLimited, "slowly").retry_after(), None);
+    }
 
     #[test]
     fn an_outage_is_told_once_in_a_while() {

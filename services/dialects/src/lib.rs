@@ -14,6 +14,8 @@
 //!
 //! Beside them `inbox`, of no protocol: what any client needs to draw its list of conversations.
 
+pub mod address;
+pub mod allowance;
 pub mod chatto;
 pub mod conversations;
 pub mod edge;

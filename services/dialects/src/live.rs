@@ -12,6 +12,7 @@ use axum::{
         WebSocketUpgrade,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
     },
+    response::Response,
 };
 use chat_core::{ChatError, CloseReason, Code, Frame, Result, Sink};
 use futures_util::{
@@ -24,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::socket::Ports;
+use crate::{rest::answer, socket::Ports};
 
 /// Frames that may wait for one client before it counts as a slow reader.
 const QUEUE: usize = 4_096;
@@ -42,6 +43,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// An upgrade with bounds on what the client may send.
 pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade.max_message_size(FRAME_MAX).max_frame_size(FRAME_MAX)
+}
+
+/// The refusal of an upgrade, with when it is worth trying again, where that is known.
+pub(crate) fn with_retry_after(mut refusal: Response, error: &ChatError) -> Response {
+    if let Some(after) = error.retry_after() {
+        answer::retry_after(&mut refusal, after);
+    }
+    refusal
 }
 
 /// How a protocol puts a frame into one text.

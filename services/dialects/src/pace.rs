@@ -2,21 +2,59 @@
 
 use std::time::{Duration, Instant};
 
-/// A token bucket.
+/// So many times at once, which come back one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How long it takes until one has come back.
+    interval: Duration,
+    /// How far ahead those that were taken may reach.
+    spare: Duration,
+}
+
+impl Rate {
+    /// So many times in each `window`; 0 counts as 1.
+    #[must_use]
+    pub fn new(times: u32, window: Duration) -> Self {
+        let interval = window / times.max(1);
+        Self { interval, spare: window - interval }
+    }
+
+    /// The time until one more is free.
+    #[must_use]
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// How far ahead of now the moment may lie at which all are free again.
+    #[must_use]
+    pub const fn spare(&self) -> Duration {
+        self.spare
+    }
+
+    /// Takes one; `free_at` is the moment at which all are free again. The error is how long it takes
+    /// until there is one.
+    pub fn take(&self, free_at: &mut Instant, now: Instant) -> Result<(), Duration> {
+        let ahead = free_at.saturating_duration_since(now);
+        if ahead > self.spare {
+            return Err(ahead - self.spare);
+        }
+        *free_at = now + ahead + self.interval;
+        Ok(())
+    }
+}
+
+/// A rate, and what is used of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    most: f64,
-    refill: f64,
-    left: f64,
-    at: Instant,
+    rate: Rate,
+    free_at: Instant,
 }
 
 impl Pace {
     /// At most `times` in each `window`.
     #[must_use]
     pub fn new(times: u32, window: Duration) -> Self {
-        let most = f64::from(times);
-        Self { most, refill: most / window.as_secs_f64(), left: most, at: Instant::now() }
+        Self { rate: Rate::new(times, window), free_at: Instant::now() }
     }
 
     /// May it happen now? If so, it counts.
@@ -25,14 +63,7 @@ impl Pace {
     }
 
     fn allows_at(&mut self, now: Instant) -> bool {
-        let gained = now.duration_since(self.at).as_secs_f64() * self.refill;
-        self.left = (self.left + gained).min(self.most);
-        self.at = now;
-        let may = self.left >= 1.0;
-        if may {
-            self.left -= 1.0;
-        }
-        may
+        self.rate.take(&mut self.free_at, now).is_ok()
     }
 }
 
@@ -43,11 +74,23 @@ mod tests {
     #[test]
     fn it_lets_through_so_many_in_each_window() {
         let mut pace = Pace::new(2, Duration::from_secs(1));
-        let start = pace.at;
+        let start = pace.free_at;
         let mut burst = |second| {
             let now = start + Duration::from_secs(second);
             (0..10).filter(|_| pace.allows_at(now)).count()
         };
         assert_eq!([burst(0), burst(1), burst(61)], [2, 2, 2]);
+    }
+
+    #[test]
+    fn who_has_none_left_is_told_when_there_will_be_one() {
+        let (rate, now) = (Rate::new(4, Duration::from_secs(2)), Instant::now());
+        let mut free_at = now;
+        let taken: Vec<_> = (0..5).map(|_| rate.take(&mut free_at, now)).collect();
+        assert_eq!(taken[..4], [Ok(()); 4]);
+        assert_eq!(taken[4], Err(Duration::from_millis(500)));
+        assert_eq!(rate.take(&mut free_at, now + Duration::from_millis(500)), Ok(()));
+        // A clock that seems to go back costs nothing.
+        assert!(rate.take(&mut free_at, now).is_err());
     }
 }

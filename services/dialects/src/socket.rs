@@ -14,6 +14,8 @@ use chat_core::{
 };
 use serde_json::Value;
 
+use crate::allowance::Allowances;
+
 /// The two ports and the sizes that the settings decide.
 #[derive(Clone)]
 pub struct Ports {
@@ -33,6 +35,8 @@ pub struct Ports {
     pub tasks: Shutdown,
     /// Pages of these origins may open sockets with the visitor's cookie, beside our own.
     pub origins: Arc<[String]>,
+    /// How much sockets may ask for.
+    pub allowances: Arc<Allowances>,
 }
 
 /// Gives each socket of a process its key.

@@ -19,6 +19,7 @@ use crate::{
     chat::Rules,
     config::{Config, Environment, Settings},
     counts,
+    doorkeeper::Doorkeeper,
     grpc::{self, ServiceTokens},
     http,
     media::Library,
@@ -147,6 +148,8 @@ async fn start(
         guests: config.guests,
         lobby_max: config.lobby_max,
         origins: config.allowed_origins.clone().into(),
+        door: Arc::new(Doorkeeper::new(&settings.redis, config.knocks())),
+        trusted_hops: config.trusted_hops.into(),
     });
     let legs = legs.merge(status.router().into());
     let listener = bind("HTTP_ADDR", config.http_addr).await?;

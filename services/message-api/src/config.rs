@@ -17,6 +17,7 @@ use telemetry::TelemetrySettings;
 use tonic::transport::ServerTlsConfig;
 
 use crate::{
+    doorkeeper::Knocks,
     grpc::{self, TokensFile},
     media::Place,
     store::database,
@@ -131,9 +132,33 @@ pub struct Config {
     #[arg(long, env = "SESSION_TTL", default_value_t = 2_592_000, value_parser = value_parser!(u64).range(1..=315_360_000))]
     pub session_ttl: u64,
 
-    /// Passwords hashed at once, 19 MiB each [default: the number of cores]
+    /// Passwords hashed at once, 19 MiB each; 64 times as many may wait [default: half the number of
+    /// cores]
     #[arg(long, env = "HASH_PARALLEL", value_parser = value_parser!(u32).range(1..=256))]
     pub hash_parallel: Option<u32>,
+
+    /// Proxies before REST whose X-Forwarded-For is believed: 1 behind one load balancer, 0 where
+    /// clients reach us themselves
+    #[arg(long, env = "TRUSTED_HOPS", default_value_t = 0, value_parser = value_parser!(u8).range(0..=16))]
+    pub trusted_hops: u8,
+
+    /// Tries to log in, right or wrong, from one address (of IPv6: one /64) in a quarter of an hour;
+    /// 0: any number. This and what follows hold for all replicas together
+    #[arg(long, env = "LOGINS_PER_ADDRESS", default_value_t = 300, value_parser = value_parser!(u32).range(0..=1_000_000))]
+    pub logins_per_address: u32,
+
+    /// Registrations from one address in a quarter of an hour; 0: any number
+    #[arg(long, env = "REGISTRATIONS_PER_ADDRESS", default_value_t = 100, value_parser = value_parser!(u32).range(0..=1_000_000))]
+    pub registrations_per_address: u32,
+
+    /// Wrong passwords for one account from one address in a quarter of an hour; 0: any number
+    #[arg(long, env = "WRONG_PASSWORDS", default_value_t = 10, value_parser = value_parser!(u32).range(0..=1_000_000))]
+    pub wrong_passwords: u32,
+
+    /// Wrong passwords for one account from all addresses from which its owner has not yet logged in;
+    /// beyond it each of them may try once, until that is worn off. 0: any number
+    #[arg(long, env = "WRONG_PASSWORDS_PER_ACCOUNT", default_value_t = 100, value_parser = value_parser!(u32).range(0..=1_000_000))]
+    pub wrong_passwords_per_account: u32,
 
     /// Seconds between readiness off and the last request accepted, so that a load balancer
     /// notices; before SHUTDOWN_GRACE
@@ -294,11 +319,23 @@ impl Config {
         Duration::from_secs(self.session_ttl)
     }
 
+    /// How often somebody may knock.
+    #[must_use]
+    pub const fn knocks(&self) -> Knocks {
+        Knocks {
+            logins: self.logins_per_address,
+            registrations: self.registrations_per_address,
+            wrong: self.wrong_passwords,
+            wrong_for_account: self.wrong_passwords_per_account,
+        }
+    }
+
     /// Passwords hashed at once.
     #[must_use]
     pub fn hash_parallel(&self) -> usize {
+        // The other half is for the chat, however many log in.
         let cores = || available_parallelism().map_or(1, usize::from);
-        self.hash_parallel.map_or_else(cores, |n| n as usize)
+        self.hash_parallel.map_or_else(|| (cores() / 2).max(1), |n| n as usize)
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`store`] | hop 6: SQL, group commit, migrations |
 //! | [`publisher`] | hop 7: Redis PUBLISH after the commit |
 //! | [`sessions`], [`tokens`], [`passwords`] | who is who |
+//! | [`doorkeeper`] | who knocks too often waits outside |
 //! | `refusals` | what of a run is refused before the rest is asked for |
 //! | [`watch`] | everything durable, as a stream for other services |
 //! | [`media`] | uploads: their kind, their bytes, whose they are |
@@ -24,6 +25,7 @@ pub mod app;
 pub mod chat;
 pub mod config;
 pub mod counts;
+pub mod doorkeeper;
 pub mod grpc;
 pub mod http;
 pub mod media;

@@ -7,18 +7,23 @@ use argon2::{
     Argon2,
     password_hash::{self, PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use chat_core::{ChatError, Code, Password};
+use chat_core::{ChatError, Password};
 use tokio::sync::Semaphore;
 
 type Result<T> = std::result::Result<T, ChatError>;
 
 /// How long a request waits for its turn before it is told to come back.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many may wait for each turn: about what is done in [`PATIENCE`].
+const WAITING: usize = 64;
 
 /// Hashes and verifies.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
+    /// Those that have a turn, or may wait for one.
+    places: Arc<Semaphore>,
     /// What the password of an unknown user is compared with, so that the answer takes as long.
     dummy: Arc<str>,
 }
@@ -27,7 +32,8 @@ impl Passwords {
     /// At most `parallel` at once.
     pub fn new(parallel: usize) -> Result<Self> {
         let dummy = hash("nobody's").map_err(failed)?.into();
-        Ok(Self { turns: Arc::new(Semaphore::new(parallel)), dummy })
+        let places = Arc::new(Semaphore::new(parallel * (1 + WAITING)));
+        Ok(Self { turns: Arc::new(Semaphore::new(parallel)), places, dummy })
     }
 
     /// The PHC string to store.
@@ -48,17 +54,23 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let busy = |_| ChatError::new(Code::RateLimited, "too many log-ins at once, try again");
+        // More would only wait in vain.
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Err(busy()) };
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned());
-        let turn = turn.await.map_err(busy)?.map_err(failed)?;
+        let turn = turn.await.map_err(|_| busy())?.map_err(failed)?;
         // The turn ends with the work, even if nobody waits for it any more.
         let work = move || {
             let done = work();
-            drop(turn);
+            drop((turn, place));
             done
         };
         tokio::task::spawn_blocking(work).await.map_err(failed)
     }
+}
+
+fn busy() -> ChatError {
+    metrics::counter!("switchboard_limited_total", "what" => "hashing").increment(1);
+    ChatError::rate_limited("too many log in at once, try again", PATIENCE)
 }
 
 fn hash(password: &str) -> password_hash::Result<String> {
@@ -97,6 +109,25 @@ mod tests {
         assert!(verify("pässword\0").await);
         assert!(!verify("pässword").await);
         assert!(!verify("").await);
+    }
+
+    #[tokio::test]
+    async fn who_finds_too_many_waiting_is_sent_away_at_once() {
+        let passwords = Passwords::new(1).expect("hashes");
+        let _turn = passwords.turns.acquire().await.expect("free");
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..=WAITING {
+            let passwords = passwords.clone();
+            waiting.spawn(async move { passwords.verify(password("any"), None).await });
+        }
+        while passwords.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = passwords.verify(password("any"), None).await.expect_err("no place");
+        assert_eq!(refused.code(), chat_core::Code::RateLimited);
+        assert_eq!(refused.retry_after(), Some(PATIENCE));
+        waiting.shutdown().await;
+        assert_eq!(passwords.places.available_permits(), 1 + WAITING);
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use chat_core::{
     process::{Shutdown, open_as_many_files_as_allowed},
 };
 use dialects::{
+    allowance::Allowances,
     chatto::socket::ChattoLeg,
     conversations, edge,
     messenger::{self, socket::MessengerLeg},
@@ -37,6 +38,7 @@ use crate::{
     sessions::Sessions,
     sockets::{self, Mount},
     subscriber::Subscriber,
+    visitors::{self, Visitors},
     whisper,
 };
 
@@ -201,6 +203,7 @@ fn ports(
         guests: config.guests,
         keys: Arc::new(SocketKeys::new(epoch)),
         origins: config.allowed_origins.clone().into(),
+        allowances: Allowances::new(config.allowed()),
     };
     let board = Board::new(redis, &lines);
     Ok((ports, Behind { subscriber, chat: client, board }))
@@ -212,11 +215,14 @@ fn router(
     connections: &Arc<Connections>,
     shutdown: &Shutdown,
 ) -> Router {
-    let enabled = &settings.config.protocols;
+    let config = &settings.config;
+    let enabled = &config.protocols;
+    let visitors = Visitors::new(config.trusted_hops.into(), config.connections_per_address);
     let mount = Mount {
         legs: legs(enabled).into(),
         ports: ports.clone(),
         connections: Arc::clone(connections),
+        visitors: visitors.clone(),
         shutdown: shutdown.clone(),
     };
     let in_turn = middleware::from_fn_with_state(Arc::clone(connections), server::in_turn);
@@ -230,7 +236,8 @@ fn router(
     let router = sockets::shared(router, &mount)
         .layer(middleware::from_fn_with_state(begun, polling::bounded))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
-        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport));
+        .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
+        .layer(middleware::from_fn_with_state(visitors, visitors::counted));
     let config = &settings.config;
     edge::around(router, &config.allowed_origins, config.hsts_seconds)
 }

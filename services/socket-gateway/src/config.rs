@@ -7,6 +7,7 @@ use chat_core::{
     process::{HealthCheck, ServiceToken},
 };
 use clap::Parser;
+use dialects::allowance::Allowed;
 use redis_link::{Redis, RedisSettings};
 use secrecy::SecretString;
 use telemetry::TelemetrySettings;
@@ -100,6 +101,33 @@ pub struct Config {
     #[arg(long, env = "QUEUE_BYTES", default_value_t = 1_048_576, value_parser = queue_bytes)]
     pub queue_bytes: usize,
 
+    /// Proxies before us whose X-Forwarded-For is believed: 1 behind one load balancer, 0 where
+    /// clients reach us themselves
+    #[arg(long, env = "TRUSTED_HOPS", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub trusted_hops: u8,
+
+    /// Most websockets, and sockets that poll, from one address (of IPv6: one /64), at this replica;
+    /// 0: any number
+    #[arg(long, env = "CONNECTIONS_PER_ADDRESS", default_value_t = 2_000)]
+    pub connections_per_address: u32,
+
+    /// Most sockets of one user at this replica; 0: any number
+    #[arg(long, env = "SOCKETS_PER_USER", default_value_t = 200)]
+    pub sockets_per_user: u32,
+
+    /// Messages, edits, deletions and new rooms that one socket may send a second, over ten seconds;
+    /// all sockets of a user here: four times that; 0: any number
+    #[arg(long, env = "MESSAGES_PER_SECOND", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub messages_per_second: u32,
+
+    /// The same for typing
+    #[arg(long, env = "FLEETING_PER_SECOND", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub fleeting_per_second: u32,
+
+    /// The same for all other events: joins, history, lists, reads
+    #[arg(long, env = "QUERIES_PER_SECOND", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub queries_per_second: u32,
+
     /// Seconds between readiness off and the first client sent away, so that a load balancer
     /// notices; before SHUTDOWN_GRACE
     #[arg(long, env = "DRAIN_DELAY", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=600))]
@@ -169,6 +197,17 @@ impl Config {
             config: self,
         })
     }
+
+    /// What sockets may ask for.
+    #[must_use]
+    pub const fn allowed(&self) -> Allowed {
+        Allowed {
+            messages: self.messages_per_second,
+            fleeting: self.fleeting_per_second,
+            queries: self.queries_per_second,
+            sockets: self.sockets_per_user,
+        }
+    }
 }
 
 fn at_least_one(given: &str) -> Result<usize, String> {
@@ -227,6 +266,10 @@ mod tests {
         assert!(refusal(&with(["--queue-bytes", "100"])).contains("queue-bytes"));
         assert!(refusal(&with(["--handshakes-max", "0"])).contains("handshakes-max"));
         assert!(refusal(&with(["--calls-max", "0"])).contains("calls-max"));
+        assert!(refusal(&with(["--trusted-hops", "17"])).contains("trusted-hops"));
+        assert!(
+            refusal(&with(["--messages-per-second", "100001"])).contains("messages-per-second")
+        );
         assert!(refusal(&with(["--http-addr", "nowhere"])).contains("http-addr"));
     }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backlog::Backlog,
     outbound::{Flushers, Outbound},
+    visitors::Visit,
 };
 
 /// Connections told to go in one step of a drain.
@@ -43,6 +44,8 @@ struct Switch {
     outbound: OnceLock<Arc<Outbound>>,
     /// The Engine.IO session that came over to this connection.
     carries: Mutex<Option<String>>,
+    /// Its place among those of the same address, where it carries a websocket.
+    visit: Mutex<Option<Visit>>,
 }
 
 /// Cuts one connection, from wherever it is held.
@@ -83,6 +86,20 @@ impl KillSwitch {
     /// From now on it carries a websocket.
     pub fn carries_a_websocket(&self) {
         self.0.is_websocket.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps a place for as long as the connection is open, or until it is let go.
+    pub(crate) fn keep(&self, visit: Visit) {
+        self.visit().replace(visit);
+    }
+
+    /// Lets go of the place that it keeps.
+    pub(crate) fn let_go(&self) {
+        self.visit().take();
+    }
+
+    fn visit(&self) -> MutexGuard<'_, Option<Visit>> {
+        self.0.visit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The bytes that wait to be written to it, where it carries a websocket of Socket.IO.
@@ -305,6 +322,7 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         let carried = self.switch.0.carries.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.switch.let_go();
         self.switch.backlog().clear();
         let mut open = self.connections.lock();
         open.all.remove(&self.number);

@@ -34,6 +34,7 @@ pub const TABLE: &[Metric] = &[
     ("switchboard_frames_out_total", Counter, &[], "Frames handed to sockets of Socket.IO."),
     ("switchboard_handshakes_put_off_total", Counter, &[], "Clients sent away since their turn to come in took too long, or too many polling sessions began at once."),
     ("switchboard_holes_total", Counter, &[], "Holes noticed in a conversation's changes, as they came."),
+    ("switchboard_limited_total", Counter, &["what"], "Connections (`address`), sockets (`user`) and events (`messages`, `fleeting`, `queries`) refused since there were too many."),
     ("switchboard_lookups_failed_total", Counter, &[], "Look-ups of message-api's name that failed."),
     ("switchboard_message_api_replicas", Gauge, &[], "Replicas of message-api that are known."),
     ("switchboard_message_api_replicas_serving", Gauge, &[], "Replicas of message-api that answer."),

@@ -13,6 +13,7 @@
 //! | `polling` | bounds on what comes in by polling | 1 |
 //! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
 //! | [`backlog`] | how many bytes wait for one client | 10 |
+//! | [`visitors`] | how many connections there are from each address | |
 //! | `counted` | how many are at something just now | |
 //! | `remembered` | the newest keys, to know them again | |
 //! | [`admin`], [`counts`] | health, readiness, metrics | |
@@ -37,4 +38,5 @@ pub mod server;
 pub mod sessions;
 pub mod sockets;
 pub mod subscriber;
+pub mod visitors;
 pub mod whisper;

@@ -26,6 +26,7 @@ use tower::ServiceExt;
 use crate::{
     connections::{Connections, KillSwitch, OpenConnection},
     outbound::{Flushers, io::OutboundIo},
+    visitors::Caller,
 };
 
 /// How long a request's head may take.
@@ -70,13 +71,13 @@ pub(crate) async fn serve(
             () = shutdown.begun() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // One connection's trouble is its own.
                 let _ = tune(&stream, write_deadline);
                 let open = connections.open(room);
                 let outbound = open.way_out(stream, &flushers, write_deadline);
                 let io = OutboundIo::new(outbound, open);
-                shutdown.spawn(serve_one(io, router.clone(), shutdown.clone()));
+                shutdown.spawn(serve_one(io, Caller(peer), router.clone(), shutdown.clone()));
             }
             Err(cause) => {
                 // Out of file descriptors, most likely: some will come free.
@@ -94,10 +95,16 @@ fn tune(stream: &TcpStream, write_deadline: Duration) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(write_deadline))
 }
 
-async fn serve_one(io: OutboundIo<OpenConnection>, router: Router, shutdown: Shutdown) {
+async fn serve_one(
+    io: OutboundIo<OpenConnection>,
+    caller: Caller,
+    router: Router,
+    shutdown: Shutdown,
+) {
     let switch = io.guard().switch().clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         detach(&mut request);
+        request.extensions_mut().insert(caller);
         request.extensions_mut().insert(switch.clone());
         request.extensions_mut().insert(Departure(switch.told_to_go()));
         router.clone().oneshot(request.map(Body::new))

@@ -13,12 +13,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::answers::{Identity, Token, TokenBody};
 use super::wire::Room;
-use crate::rest::{
-    RestState,
-    accounts::{Entry, Registration},
-    answer::{self, Anytime, ErrorBody, Refusal},
-    body::Body,
-    credentials, foreign, mount,
+use crate::{
+    address::Address,
+    rest::{
+        RestState,
+        accounts::{Entry, Registration},
+        answer::{self, Anytime, ErrorBody, Refusal},
+        body::Body,
+        credentials, door, foreign, mount,
+    },
 };
 
 /// The longest list of rooms.
@@ -52,10 +55,11 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
 )]
 async fn register(
     State(state): State<RestState>,
+    from: Address,
     body: Body,
 ) -> Result<(StatusCode, Json<Token>), Refusal> {
     let new = Registration::parse(&body.json()?, &state.limits)?;
-    let login = state.chat.register(new.username, Some(new.password)).await?;
+    let login = door::register(&state, from, new.username, Some(new.password)).await?;
     Ok((StatusCode::CREATED, Json(Token::from(&login))))
 }
 
@@ -72,9 +76,12 @@ async fn register(
         Anytime<ErrorBody>,
     ),
 )]
-async fn log_in(State(state): State<RestState>, body: Body) -> Result<Json<Token>, Refusal> {
-    let Entry { username, password } = Entry::parse(&body.json()?)?;
-    let login = state.chat.log_in(username, password).await?;
+async fn log_in(
+    State(state): State<RestState>,
+    from: Address,
+    body: Body,
+) -> Result<Json<Token>, Refusal> {
+    let login = door::log_in(&state, from, Entry::parse(&body.json()?)?).await?;
     Ok(Json(Token::from(&login)))
 }
 

@@ -23,8 +23,12 @@ use self::{
     extract::{AtMessage, InConversation, Member},
 };
 use super::wire::{MessageRow, NewText};
-use crate::rest::{
-    RestState, answer::Anytime, body::Body, cookie, foreign, idempotency, mount, query::Params,
+use crate::{
+    address::Address,
+    rest::{
+        RestState, answer::Anytime, body::Body, cookie, door, foreign, idempotency, mount,
+        query::Params,
+    },
 };
 
 /// How many conversations a list has, unless `limit` says otherwise, and at most.
@@ -65,9 +69,13 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
         Anytime<RefusalBody>,
     ),
 )]
-async fn register(State(state): State<RestState>, body: Body) -> Result<Response, Refusal> {
+async fn register(
+    State(state): State<RestState>,
+    from: Address,
+    body: Body,
+) -> Result<Response, Refusal> {
     let newcomer = Newcomer::parse(&body.json()?, &state.limits)?;
-    match state.chat.register(newcomer.username, newcomer.password).await {
+    match door::register(&state, from, newcomer.username, newcomer.password).await {
         Ok(login) => {
             let mut response = Json(Success::new()).into_response();
             cookie::give(&mut response, &login.secret, &state);

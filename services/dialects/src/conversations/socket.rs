@@ -25,11 +25,15 @@ use super::{
     wire::{NewText, ServerFrame, message_url, status_word},
 };
 use crate::{
+    allowance::Allowance,
     handshake,
     live::{self, Departure, Incoming, Outbox},
     observe::{self, Counted},
     socket::Ports,
 };
+
+/// What its frames are called where they are counted.
+const POST: &str = "chat message";
 
 /// The route, for the gateway to mount.
 pub fn router(ports: Ports) -> Router {
@@ -60,8 +64,9 @@ async fn upgrade(
     let departure = departure.map(|Extension(departure)| departure).unwrap_or_default();
     let span = root_span!("connect", otel.kind = "server", switchboard.protocol = "conversations");
     match admit(&ports, &id, wanted, &headers).instrument(span).await {
-        Ok((session, start)) => live::bounded(upgrade).on_upgrade(async move |socket| {
-            let talk = |outbox, incoming| serve(outbox, incoming, ports.clone(), session, start);
+        Ok((session, allowance, start)) => live::bounded(upgrade).on_upgrade(async move |socket| {
+            let entered = (session, allowance, start);
+            let talk = |outbox, incoming| serve(outbox, incoming, ports.clone(), entered);
             live::serve(socket, &ports, departure, text, talk).await;
         }),
         Err(error) => refusal(&error),
@@ -73,7 +78,7 @@ fn refusal(error: &ChatError) -> Response {
     let body = serde_json::json!({
         "status": status_word(error.code()), "error": error.message(), "code": error.code().as_str(),
     });
-    (status, axum::Json(body)).into_response()
+    live::with_retry_after((status, axum::Json(body)).into_response(), error)
 }
 
 /// Where a connection begins.
@@ -82,14 +87,13 @@ struct Start {
     after: Seq,
 }
 
-async fn admit(
-    ports: &Ports,
-    id: &str,
-    wanted: Wanted,
-    headers: &HeaderMap,
-) -> Result<(Session, Start)> {
+/// Who is let in, what it may ask for, and where it begins.
+type Entered = (Session, Allowance, Start);
+
+async fn admit(ports: &Ports, id: &str, wanted: Wanted, headers: &HeaderMap) -> Result<Entered> {
     let session = handshake::session(ports, wanted.token.as_deref(), headers).await?;
     let session = session.ok_or_else(ChatError::unauthorised)?;
+    let allowance = ports.allowances.socket(Some(session.user.id))?;
     let caller = Caller::User(session.user.clone());
     let conversation = ports.chat.conversation(&caller, id.parse()?).await?;
     let after = match wanted.since.map(|since| since.parse::<u64>()) {
@@ -99,7 +103,7 @@ async fn admit(
             return Err(ChatError::invalid_payload("`since` must be a whole number, 0 or more"));
         }
     };
-    Ok((session, Start { conversation: conversation.id, after }))
+    Ok((session, allowance, Start { conversation: conversation.id, after }))
 }
 
 /// A frame as it goes out: 001's have no name beside their body.
@@ -111,12 +115,12 @@ async fn serve(
     outbox: Arc<Outbox>,
     mut incoming: Incoming,
     ports: Ports,
-    session: Session,
-    start: Start,
+    (session, allowance, start): Entered,
 ) {
     let (key, _counted) = (ports.keys.next(), Counted::begin("conversations", "plain"));
     let _bound = ports.feed.bind(&session, key, Arc::clone(&outbox) as Arc<dyn Sink>);
-    let client = LiveClient { key, ports, session, conversation: start.conversation, outbox };
+    let client =
+        LiveClient { key, ports, session, allowance, conversation: start.conversation, outbox };
     let Ok(_follow) = client.begin(start.after).await else { return };
     while let Some(text) = incoming.next().await {
         client.hear(text).await;
@@ -128,6 +132,7 @@ struct LiveClient {
     key: SocketKey,
     ports: Ports,
     session: Session,
+    allowance: Allowance,
     conversation: ConversationId,
     outbox: Arc<Outbox>,
 }
@@ -169,7 +174,7 @@ impl LiveClient {
         let (came, kind) = (Instant::now(), observe::kind("conversations", "post"));
         let span = kind.came(1);
         let posted = match text {
-            Ok(text) => self.post(text.as_str()).instrument(span.clone()).await,
+            Ok(text) => self.post(text.as_str(), came).instrument(span.clone()).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &posted {
@@ -185,7 +190,8 @@ impl LiveClient {
         kind.answered(came);
     }
 
-    async fn post(&self, text: &str) -> Result<MessageId> {
+    async fn post(&self, text: &str, came: Instant) -> Result<MessageId> {
+        self.allowance.take(POST, came)?;
         let body = serde_json::from_str(text)
             .map_err(|e| ChatError::invalid_payload(format!("the frame is not JSON: {e}")))?;
         let new = NewText::parse(&body, &self.session.user.name, &self.ports.limits)?;
@@ -202,7 +208,8 @@ impl LiveClient {
 
     async fn tell(&self, error: &ChatError) {
         let (status, code) = (status_word(error.code()), error.code().as_str());
-        self.send(&ServerFrame::Error { status, error: error.message(), code }).await;
+        let (error, retry_after_ms) = (error.message(), error.retry_after_ms());
+        self.send(&ServerFrame::Error { status, error, code, retry_after_ms }).await;
     }
 
     async fn send(&self, frame: &ServerFrame<'_>) {

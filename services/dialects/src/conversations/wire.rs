@@ -114,6 +114,9 @@ pub enum ServerFrame<'a> {
         error: &'a str,
         /// The stable code.
         code: &'static str,
+        /// When there is room for more, in milliseconds, where that is known.
+        #[serde(rename = "retryAfterMs", skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u32>,
     },
 }
 

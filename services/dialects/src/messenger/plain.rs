@@ -20,6 +20,7 @@ use tracing::Instrument;
 
 use super::socket::MessengerLeg;
 use crate::{
+    allowance::Allowance,
     handshake,
     live::{self, Departure, Incoming, Outbox},
     observe::{self, Counted},
@@ -58,16 +59,20 @@ async fn upgrade(
         Err(error) if error.code().http() == 401 => None,
         Err(error) => return refusal(&error),
     };
+    let allowance = match ports.allowances.socket(session.as_ref().map(|session| session.user.id)) {
+        Ok(allowance) => allowance,
+        Err(error) => return refusal(&error),
+    };
     let departure = departure.map(|Extension(departure)| departure).unwrap_or_default();
     live::bounded(upgrade).on_upgrade(async move |socket| {
-        let talk = |outbox, incoming| talk(outbox, incoming, ports.clone(), session);
+        let talk = |outbox, incoming| talk(outbox, incoming, ports.clone(), session, &allowance);
         live::serve(socket, &ports, departure, text, talk).await;
     })
 }
 
 fn refusal(error: &ChatError) -> Response {
     let status = StatusCode::from_u16(error.code().http()).unwrap_or(StatusCode::BAD_REQUEST);
-    (status, Json(Refused::from(error))).into_response()
+    live::with_retry_after((status, Json(Refused::from(error))).into_response(), error)
 }
 
 /// A frame as it goes out: an answer is whole, a push has yet to be put into one.
@@ -85,7 +90,13 @@ struct Push<'a> {
     data: &'a RawValue,
 }
 
-async fn talk(outbox: Arc<Outbox>, mut incoming: Incoming, ports: Ports, session: Option<Session>) {
+async fn talk(
+    outbox: Arc<Outbox>,
+    mut incoming: Incoming,
+    ports: Ports,
+    session: Option<Session>,
+    allowance: &Allowance,
+) {
     let (key, _counted) = (ports.keys.next(), Counted::begin("messenger", "plain"));
     let sink = Arc::clone(&outbox) as Arc<dyn Sink>;
     let bind = |session| ports.feed.bind(session, key, Arc::clone(&sink));
@@ -95,7 +106,7 @@ async fn talk(outbox: Arc<Outbox>, mut incoming: Incoming, ports: Ports, session
     while let Some(text) = incoming.next().await {
         // Without its side the socket is about to be closed.
         let Ok(side) = &mut side else { continue };
-        if let Some(answer) = handle(&mut **side, text).await {
+        if let Some(answer) = handle(&mut **side, text, allowance).await {
             outbox.send(&answer).await;
         }
     }
@@ -154,11 +165,14 @@ struct Refused<'a> {
     event: Option<&'a str>,
     code: &'static str,
     error: &'a str,
+    #[serde(rename = "retryAfterMs", skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u32>,
 }
 
 impl<'a> From<&'a ChatError> for Refused<'a> {
     fn from(error: &'a ChatError) -> Self {
-        Self { event: None, code: error.code().as_str(), error: error.message() }
+        let (code, retry_after_ms) = (error.code().as_str(), error.retry_after_ms());
+        Self { event: None, code, error: error.message(), retry_after_ms }
     }
 }
 
@@ -182,12 +196,20 @@ fn answer(event: &str, id: Option<&Value>, outcome: Result<Value>) -> Option<Fra
 }
 
 /// Handles one frame.
-async fn handle(side: &mut dyn Conversing, text: Result<Utf8Bytes>) -> Option<Frame> {
+async fn handle(
+    side: &mut dyn Conversing,
+    text: Result<Utf8Bytes>,
+    allowance: &Allowance,
+) -> Option<Frame> {
+    let came = Instant::now();
     let Asked { event, data, id } = match Asked::parse(text) {
         Ok(asked) => asked,
         Err((error, id)) => return answer("", id.as_ref(), Err(error)),
     };
-    let (came, kind) = (Instant::now(), observe::kind(MessengerLeg.protocol(), &event));
+    if let Err(error) = allowance.take(&event, came) {
+        return answer(&event, id.as_ref(), Err(error));
+    }
+    let kind = observe::kind(MessengerLeg.protocol(), &event);
     let span = kind.came(1);
     let outcome = if MessengerLeg.knows(&event, &data) {
         side.handle(&event, data).instrument(span.clone()).await

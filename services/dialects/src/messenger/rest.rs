@@ -18,12 +18,15 @@ use utoipa_axum::{
 use self::answers::{
     Account, Conflict, Done, Invalid, NewPassword, Refusal, Token, Unauthorized, parse_registration,
 };
-use crate::rest::{
-    RestState,
-    accounts::{Entry, Registration},
-    answer::{self, Anytime, ErrorBody},
-    body::Body,
-    cookie, credentials, foreign, mount,
+use crate::{
+    address::Address,
+    rest::{
+        RestState,
+        accounts::{Entry, Registration},
+        answer::{self, Anytime, ErrorBody},
+        body::Body,
+        cookie, credentials, door, foreign, mount,
+    },
 };
 
 /// 003's routes.
@@ -53,9 +56,13 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
         Anytime<ErrorBody>,
     ),
 )]
-async fn register(State(state): State<RestState>, body: Body) -> Result<Response, Refusal> {
+async fn register(
+    State(state): State<RestState>,
+    from: Address,
+    body: Body,
+) -> Result<Response, Refusal> {
     let new = parse_registration(&body.json()?, &state.limits)?;
-    let login = state.chat.register(new.username, Some(new.password)).await?;
+    let login = door::register(&state, from, new.username, Some(new.password)).await?;
     // This route hands out no session; one that nobody holds should not last.
     if let Err(refusal) = state.chat.end_session(login.session.id).await {
         tracing::debug!(%refusal, "the session of a registration will expire by itself");
@@ -76,9 +83,13 @@ async fn register(State(state): State<RestState>, body: Body) -> Result<Response
         Anytime<ErrorBody>,
     ),
 )]
-async fn log_in(State(state): State<RestState>, body: Body) -> Result<Json<Token>, Refusal> {
-    let Entry { username, password } = Entry::parse(&body.json()?)?;
-    Ok(Json(Token::from(&state.chat.log_in(username, password).await?)))
+async fn log_in(
+    State(state): State<RestState>,
+    from: Address,
+    body: Body,
+) -> Result<Json<Token>, Refusal> {
+    let entry = Entry::parse(&body.json()?)?;
+    Ok(Json(Token::from(&door::log_in(&state, from, entry).await?)))
 }
 
 /// Changes one's password. All other sessions end: their tokens, and their sockets everywhere.
@@ -124,14 +135,13 @@ async fn change_password(
 )]
 async fn delete_account(
     State(state): State<RestState>,
+    from: Address,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let account = body.json_if_any()?.as_ref().map(Account::parse).transpose()?.flatten();
     let user = match account {
-        Some(Entry { username, password }) => {
-            state.chat.log_in(username, password).await?.session.user
-        }
+        Some(entry) => door::log_in(&state, from, entry).await?.session.user,
         None => caller(&*state.chat, &headers).await?,
     };
     state.chat.delete_account(&user).await?;

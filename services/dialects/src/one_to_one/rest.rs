@@ -20,12 +20,15 @@ use self::{
     account::{Given, Way},
     answers::{Entered, Refusal, RefusalBody, Success},
 };
-use crate::rest::{
-    RestState,
-    accounts::{Entry, Registration},
-    answer::Anytime,
-    cookie, credentials, foreign, mount,
-    pages::Form,
+use crate::{
+    address::Address,
+    rest::{
+        RestState,
+        accounts::{Entry, Registration},
+        answer::Anytime,
+        cookie, credentials, door, foreign, mount,
+        pages::Form,
+    },
 };
 
 /// 002's routes.
@@ -68,9 +71,14 @@ fn form(state: &RestState, form: Form) -> Response {
         Anytime<RefusalBody>,
     ),
 )]
-async fn register(State(state): State<RestState>, headers: HeaderMap, given: Given) -> Response {
+async fn register(
+    State(state): State<RestState>,
+    from: Address,
+    headers: HeaderMap,
+    given: Given,
+) -> Response {
     let (fields, way) = given.open();
-    match register_with(&state, fields).await {
+    match register_with(&state, from, fields).await {
         Ok(login) => enter(&state, &headers, &way, &login).await,
         Err(error) => way.refused(error, Form::Register, &*state.pages),
     }
@@ -78,10 +86,11 @@ async fn register(State(state): State<RestState>, headers: HeaderMap, given: Giv
 
 async fn register_with(
     state: &RestState,
+    from: Address,
     fields: chat_core::Result<Value>,
 ) -> chat_core::Result<Login> {
     let new = Registration::parse(&fields?, &state.limits)?;
-    state.chat.register(new.username, Some(new.password)).await
+    door::register(state, from, new.username, Some(new.password)).await
 }
 
 /// Logs in.
@@ -101,9 +110,14 @@ async fn register_with(
         Anytime<RefusalBody>,
     ),
 )]
-async fn log_in(State(state): State<RestState>, headers: HeaderMap, given: Given) -> Response {
+async fn log_in(
+    State(state): State<RestState>,
+    from: Address,
+    headers: HeaderMap,
+    given: Given,
+) -> Response {
     let (fields, way) = given.open();
-    match log_in_with(&state, fields).await {
+    match log_in_with(&state, from, fields).await {
         Ok(login) => enter(&state, &headers, &way, &login).await,
         Err(error) => way.refused(error, Form::LogIn, &*state.pages),
     }
@@ -111,10 +125,10 @@ async fn log_in(State(state): State<RestState>, headers: HeaderMap, given: Given
 
 async fn log_in_with(
     state: &RestState,
+    from: Address,
     fields: chat_core::Result<Value>,
 ) -> chat_core::Result<Login> {
-    let Entry { username, password } = Entry::parse(&fields?)?;
-    state.chat.log_in(username, password).await
+    door::log_in(state, from, Entry::parse(&fields?)?).await
 }
 
 /// Gives the browser its new session. The one whose cookie it replaces would be out of reach for

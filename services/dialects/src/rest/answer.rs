@@ -1,28 +1,48 @@
 //! Answers: status and headers come from the refusal's code, the body from the dialect.
 
+use std::time::Duration;
+
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header::HeaderName},
+    http::{
+        HeaderValue, StatusCode,
+        header::{HeaderName, RETRY_AFTER as RETRY_AFTER_HEADER},
+    },
     response::{IntoResponse, Response},
 };
 use chat_core::{ChatError, Code};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-/// How long a client should wait before it tries again, in seconds.
-const RETRY_AFTER: &str = "1";
+/// How long a client should wait before it tries again, where nobody knows better.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A refusal: the table's HTTP status, the dialect's body.
 pub(crate) fn refusal(code: Code, body: impl Serialize) -> Response {
     let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(body)).into_response();
     if code.is_transient() {
-        header(&mut response, "retry-after", RETRY_AFTER);
+        retry_after(&mut response, RETRY_AFTER);
     }
     if status == StatusCode::UNAUTHORIZED {
         header(&mut response, "www-authenticate", "Bearer realm=\"switchboard\"");
     }
     response
+}
+
+/// The same for a refusal that may know when it is worth trying again.
+pub(crate) fn refusal_of(error: &ChatError, body: impl Serialize) -> Response {
+    let mut response = refusal(error.code(), body);
+    if let Some(after) = error.retry_after() {
+        retry_after(&mut response, after);
+    }
+    response
+}
+
+/// Says when it is worth trying again; the header has whole seconds.
+pub(crate) fn retry_after(response: &mut Response, after: Duration) {
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    response.headers_mut().insert(RETRY_AFTER_HEADER, seconds.max(1).into());
 }
 
 /// Sets a header of ours.
@@ -56,7 +76,7 @@ impl From<ChatError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (error, code) = (self.0.message().to_owned(), self.0.code());
-        refusal(code, ErrorBody { error, code: code.as_str() })
+        refusal_of(&self.0, ErrorBody { error, code: code.as_str() })
     }
 }
 

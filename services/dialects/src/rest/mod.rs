@@ -8,6 +8,7 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod cookie;
 pub mod credentials;
+pub mod door;
 pub(crate) mod drain;
 pub(crate) mod foreign;
 pub(crate) mod idempotency;
@@ -32,7 +33,7 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use self::pages::Pages;
+use self::{door::Door, pages::Pages};
 use crate::{chatto, conversations, inbox, messenger, one_to_one, tinychat};
 
 /// The largest body that is read. Far more than any valid one: who sends too long a text is told
@@ -62,6 +63,10 @@ pub struct RestState {
     pub lobby_max: u32,
     /// Pages of these origins may use the visitor's cookie, beside our own.
     pub origins: Arc<[String]>,
+    /// Who may knock, and how often.
+    pub door: Arc<dyn Door>,
+    /// Proxies before us whose `X-Forwarded-For` is believed.
+    pub trusted_hops: usize,
 }
 
 /// Every REST route of every dialect, with its OpenAPI document: what is documented is what is

@@ -11,6 +11,7 @@ use chat_core::{
     process::{ServiceToken, Shutdown},
 };
 use dialects::{
+    allowance::{Allowances, Allowed},
     chatto::wire::Say,
     socket::{Client, Conversing, Leg, Ports, SocketKeys},
 };
@@ -35,6 +36,7 @@ use crate::{
     server,
     sessions::Sessions,
     subscriber::Subscriber,
+    visitors::Visitors,
     whisper,
 };
 
@@ -137,6 +139,7 @@ fn ports(tasks: &Shutdown) -> Ports {
         keys: Arc::new(SocketKeys::new(1)),
         tasks: tasks.clone(),
         origins: Arc::default(),
+        allowances: Allowances::new(Allowed::default()),
     }
 }
 
@@ -159,6 +162,7 @@ pub(super) fn gateway(leg: Arc<dyn Leg>, count: usize, tasks: &Shutdown) -> Sock
         legs: [leg].into(),
         ports: ports(tasks),
         connections: Arc::clone(&connections),
+        visitors: Visitors::new(0, 0),
         shutdown: tasks.clone(),
     };
     let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);

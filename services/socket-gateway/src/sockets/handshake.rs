@@ -8,7 +8,7 @@ use std::{
 };
 
 use chat_core::{ChatError, Code, Follow, Session, Sink, root_span};
-use dialects::{observe::Counted, socket::Client};
+use dialects::{address::Address, allowance::Allowance, observe::Counted, socket::Client};
 use hyper::HeaderMap;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, Event, SocketRef};
@@ -22,7 +22,7 @@ use super::{
     sink::SocketSink,
     task::{self, Seat, Side},
 };
-use crate::chat_client::for_socket;
+use crate::{chat_client::for_socket, visitors};
 
 /// Left by [`admit`] for [`begin`]: tells the socket's task that the client has heard that it is in.
 #[derive(Clone)]
@@ -72,10 +72,23 @@ pub(super) async fn admit(
     let request = socket.req_parts();
     let query = request.uri.query().map(Into::into);
     let visit = Visit { headers: request.headers.clone(), query };
-    let entered = enter(&gate, Arc::clone(&sink), &visit, &auth).await?;
+    let Ok(visitor) = take_place(&gate.mount, &socket) else {
+        sink.cut();
+        return Err(Refusal("too many connections from your address, try again later".to_owned()));
+    };
+    let entered = enter(&gate, Arc::clone(&sink), &visit, &auth, visitor).await?;
     listen(&gate.mount, &socket, &sink, &entered);
     socket.extensions.insert(Begin(Arc::new(Mutex::new(entered.begin))));
     Ok(())
+}
+
+/// A socket whose session began by polling has no connection of its own that would be counted.
+fn take_place(mount: &Mount, socket: &SocketRef) -> Result<Option<visitors::Visit>, ()> {
+    let request = socket.req_parts();
+    let query = request.uri.query().unwrap_or_default();
+    let from = request.extensions.get().copied();
+    let from = from.filter(|_: &Address| query.split('&').any(|pair| pair == "transport=polling"));
+    from.map(|from| mount.visitors.enter(from).ok_or(())).transpose()
 }
 
 /// Checks who it is, opens every protocol's side of it and starts its task: from the moment that
@@ -85,6 +98,7 @@ pub(super) async fn enter(
     sink: Arc<SocketSink>,
     visit: &Visit,
     auth: &Result<Value, String>,
+    visitor: Option<visitors::Visit>,
 ) -> Result<Entered, Refusal> {
     let mount = &gate.mount;
     // A refusal is final for official clients; a lost connection makes them come again.
@@ -103,8 +117,9 @@ pub(super) async fn enter(
     };
     let span = root_span!("connect", otel.kind = "server", switchboard.protocol = gate.protocol());
     let opened = open(gate, &sink, visit, auth).instrument(span).await;
-    let (bound, sides) = opened.map_err(|error| {
-        if error.code().is_transient() {
+    let (bound, allowance, sides) = opened.map_err(|error| {
+        // Who has too many sockets would only come again and again.
+        if error.code().is_transient() && error.retry_after().is_none() {
             return not_now(error.message());
         }
         Refusal::from(error)
@@ -114,7 +129,17 @@ pub(super) async fn enter(
     let gone = inbox.gone.clone();
     let (begin, begun) = oneshot::channel();
     let counted = Counted::begin(gate.protocol(), sink.transport());
-    let seat = Seat { sink, sides, inbox, begun, _bound: bound, _place: place, _counted: counted };
+    let seat = Seat {
+        sink,
+        sides,
+        inbox,
+        allowance,
+        begun,
+        _bound: bound,
+        _place: place,
+        _visitor: visitor,
+        _counted: counted,
+    };
     mount.shutdown.spawn(for_socket(gone.clone(), seat.live()));
     Ok(Entered { outbox, gone, begin: Some(begin) })
 }
@@ -134,7 +159,7 @@ async fn open(
     sink: &Arc<SocketSink>,
     visit: &Visit,
     auth: &Result<Value, String>,
-) -> Result<(Option<Follow>, Vec<Side>), ChatError> {
+) -> Result<(Option<Follow>, Allowance, Vec<Side>), ChatError> {
     let Gate { mount, stranger, .. } = gate;
     let session = match session(mount, visit, auth).await {
         Err(error) if *stranger == Stranger::ToldInside && error.code().http() == 401 => None,
@@ -148,12 +173,14 @@ async fn open(
     if session.is_none() && !is_welcome {
         return Err(ChatError::new(Code::Forbidden, "Authentication required"));
     }
+    let user = session.as_ref().map(|session| session.user.id);
+    let allowance = mount.ports.allowances.socket(user)?;
     let (key, sink) = (mount.ports.keys.next(), Arc::clone(sink) as Arc<dyn Sink>);
     let bind = |session| mount.ports.feed.bind(session, key, Arc::clone(&sink));
     let bound = session.as_ref().map(bind);
     let client = Client { key, session, sink, ports: mount.ports.clone() };
     let sides = task::open(mount, &client).await?;
-    Ok((bound, sides))
+    Ok((bound, allowance, sides))
 }
 
 /// Puts the library's handlers in place.

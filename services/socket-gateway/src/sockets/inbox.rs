@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use chat_core::{ChatError, Code};
@@ -24,6 +24,9 @@ const EVENTS: usize = 2_048;
 
 /// Bytes of one socket's events that may wait.
 const BYTES: usize = 8 * 1024 * 1024;
+
+/// How long who floods the queue should wait.
+const WORTH_A_TRY: Duration = Duration::from_secs(1);
 
 /// One event, as it came: text, which takes little; it is parsed when its turn comes.
 pub(super) struct Delivery {
@@ -117,7 +120,7 @@ impl Outbox {
     pub(super) fn put(&self, sink: &SocketSink, delivery: Delivery) {
         if let Err(refused) = self.try_put(delivery) {
             metrics::counter!("switchboard_events_refused_total").increment(1);
-            let error = ChatError::new(Code::RateLimited, "too many events at once, slow down");
+            let error = ChatError::rate_limited("too many events at once, slow down", WORTH_A_TRY);
             sink.reply(refused, Err(error));
         }
     }

@@ -155,7 +155,7 @@ impl Session {
         let gate = &self.gates[number];
         let auth = CommonParser.decode_default(auth.as_ref()).map_err(|cause| cause.to_string());
         let sink = Arc::new(SocketSink::on_session(&self, number));
-        let entered = handshake::enter(gate, Arc::clone(&sink), &self.visit, &auth).await;
+        let entered = handshake::enter(gate, Arc::clone(&sink), &self.visit, &auth, None).await;
         drop(auth);
         let mut places = self.places();
         places.taken.retain(|(taken, _)| *taken != number);

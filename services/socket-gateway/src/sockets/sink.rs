@@ -246,9 +246,7 @@ impl SocketSink {
         let Delivery { event, ack, ack_id, .. } = delivery;
         let body = match (answer, ack_id) {
             (Ok(body), _) => body,
-            (Err(error), Some(_)) => json!({
-                "success": false, "error": error.message(), "code": error.code().as_str(),
-            }),
+            (Err(error), Some(_)) => refused(json!({"success": false}), &error),
             (Err(error), None) => return self.deliver(&refusal(&event, &error)),
         };
         let Some(id) = ack_id else { return };
@@ -397,6 +395,15 @@ impl Drop for SocketSink {
 
 /// An `error` event.
 fn refusal(event: &str, error: &ChatError) -> Frame {
-    let (event, code) = (shown(event), error.code().as_str());
-    Frame::new("error", &json!({"event": event, "code": code, "error": error.message()}))
+    Frame::new("error", &refused(json!({"event": shown(event)}), error))
+}
+
+/// Adds why something is refused, and when it is worth trying again, where that is known.
+fn refused(mut body: Value, error: &ChatError) -> Value {
+    body["error"] = error.message().into();
+    body["code"] = error.code().as_str().into();
+    if let Some(after) = error.retry_after_ms() {
+        body["retryAfterMs"] = after.into();
+    }
+    body
 }

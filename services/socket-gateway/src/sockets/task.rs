@@ -5,6 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chat_core::{ChatError, CloseReason, Code, Follow, Result, Sink, chat::RUN_MAX};
 use dialects::{
+    allowance::Allowance,
     observe::{self, Counted},
     socket::{Client, Conversing, Leg},
 };
@@ -21,6 +22,7 @@ use super::{
     inbox::{Delivery, Inbox},
     sink::SocketSink,
 };
+use crate::visitors::Visit;
 
 /// Longest part of an unknown event's name that is sent back.
 const NAME_MAX: usize = 64;
@@ -42,9 +44,11 @@ pub(super) struct Seat {
     pub sink: Arc<SocketSink>,
     pub sides: Vec<Side>,
     pub inbox: Inbox,
+    pub allowance: Allowance,
     pub begun: oneshot::Receiver<()>,
     pub _bound: Option<Follow>,
     pub _place: OwnedSemaphorePermit,
+    pub _visitor: Option<Visit>,
     pub _counted: Counted,
 }
 
@@ -93,6 +97,10 @@ impl Seat {
     /// only slowed down. If it may, what came after it goes with it.
     async fn handle(&mut self, delivery: Delivery) {
         self.sink.has_room().await;
+        if let Err(refusal) = self.allowance.take(&delivery.event, delivery.came) {
+            // No span, no line in the log: there may be very many.
+            return self.sink.reply(delivery, Err(refusal));
+        }
         let (place, payload) = match read(&self.sides, &delivery) {
             Ok(read) => read,
             Err(refusal) => {
@@ -138,7 +146,8 @@ impl Seat {
                 return None;
             }
             let (there, payload) = read(&self.sides, next).ok()?;
-            (there == place).then_some(payload)
+            let goes_along = there == place && self.allowance.take(&next.event, next.came).is_ok();
+            goes_along.then_some(payload)
         })
     }
 

@@ -183,7 +183,7 @@ impl From<ChatError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        answer::refusal(self.0.code(), RefusalBody::of(&self.0))
+        answer::refusal_of(&self.0, RefusalBody::of(&self.0))
     }
 }
 

@@ -181,7 +181,7 @@ impl IntoResponse for Refusal {
             409 => answer::refusal(code, Conflict { error: 409 }),
             _ => {
                 let error = first.message().to_owned();
-                answer::refusal(code, ErrorBody { error, code: code.as_str() })
+                answer::refusal_of(first, ErrorBody { error, code: code.as_str() })
             }
         }
     }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::answers::Refusal;
 use crate::rest::{
-    RestState,
+    RestState, answer,
     body::Body,
     pages::{Form as PageForm, Pages},
 };
@@ -106,7 +106,13 @@ impl Way {
     pub(super) fn refused(&self, error: ChatError, form: PageForm, pages: &dyn Pages) -> Response {
         match self {
             Self::Program => Refusal::from(error).into_response(),
-            Self::Page(name) => pages.form(form, name, Some(&error)),
+            Self::Page(name) => {
+                let mut response = pages.form(form, name, Some(&error));
+                if let Some(after) = error.retry_after() {
+                    answer::retry_after(&mut response, after);
+                }
+                response
+            }
         }
     }
 }

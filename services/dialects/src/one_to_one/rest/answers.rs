@@ -73,7 +73,7 @@ impl From<ChatError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.0.code().as_str().replace('_', " ");
-        answer::refusal(self.0.code(), RefusalBody { status, error: self.0.message().to_owned() })
+        answer::refusal_of(&self.0, RefusalBody { status, error: self.0.message().to_owned() })
     }
 }
 
