@@ -21,7 +21,7 @@ import { TypingLine } from "./typing.js";
 const page = document.documentElement;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-let [looking, seeing] = [null, null];
+let seeing = null;
 
 const store = new Store();
 const connection = new Connection();
@@ -74,7 +74,7 @@ shared.on("connect", () => catchUp(shared, async () => {
   await look();
   rooms.isKnown = true;
   await rooms.catchUp();
-  if (store.active && !store.active.isRoom) await directs.open(store.active);
+  if (store.active && !store.active.isRoom) directs.listen(store.active);
 }));
 messenger.on("connect", () => catchUp(messenger, async () => {
   await look();
@@ -83,14 +83,7 @@ messenger.on("connect", () => catchUp(messenger, async () => {
 }));
 
 /** What the server says of all conversations. Where somebody else has logged in meanwhile, the page begins anew. */
-function look() {
-  looking ??= lookOnce().finally(() => {
-    looking = null;
-  });
-  return looking;
-}
-
-async function lookOnce() {
+async function look() {
   const askedAt = performance.now();
   try {
     store.apply(await rest("GET", "/api/inbox?rooms=200"), askedAt);
@@ -179,10 +172,8 @@ store.addEventListener("rename", ({ detail: { from, to } }) => {
 
 async function route() {
   const wanted = addressed();
-  if (!wanted && location.hash.startsWith("#/room/")) {
-    history.replaceState(null, "", "#/");
-    setTimeout(() => head.complain("There is no such room."));
-  }
+  const isNowhere = !wanted && location.hash.startsWith("#/room/");
+  if (isNowhere) history.replaceState(null, "", "#/");
   page.dataset.pane = wanted ? "conversation" : "list";
   const conversation = wanted ?? store.active ?? store.at("room/lobby");
   if (!conversation) return;
@@ -200,6 +191,7 @@ async function route() {
   store.changed();
   const isOfUse = () => store.active === conversation && (conversation.isRoom || messenger.connected);
   await connection.during(() => again(() => leg(conversation).open(conversation), isOfUse));
+  if (isNowhere) head.complain("There is no such room.");
 }
 
 addEventListener("hashchange", route);

@@ -76,9 +76,13 @@ export class Directs {
     if (active && !active.isRoom) await this.#fetch(active);
   }
 
-  async open(direct) {
-    // 002's channel: both who have it open hear each other type.
+  /** Opens 002's channel: both who have it open hear each other type. */
+  listen(direct) {
     if (this.shared.connected) this.shared.emit("chatHistory", { user: direct.id, offset: 0 });
+  }
+
+  async open(direct) {
+    this.listen(direct);
     if (!direct.isLoaded) await this.#fetch(direct);
   }
 

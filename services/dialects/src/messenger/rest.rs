@@ -108,12 +108,13 @@ async fn log_in(
 )]
 async fn change_password(
     State(state): State<RestState>,
+    from: Address,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Done>, Refusal> {
     let session = session(&*state.chat, &headers).await?;
     let NewPassword { current, new } = NewPassword::parse(&body.json()?, &state.limits)?;
-    state.chat.change_password(&session, current, new).await?;
+    door::change_password(&state, from, &session, (current, new)).await?;
     Ok(Json(Done::new("Changed")))
 }
 

@@ -1,7 +1,7 @@
 //! Registering and logging in, past the door: who knocks too often waits outside.
 
 use async_trait::async_trait;
-use chat_core::{Code, Login, Password, Result, Username};
+use chat_core::{Code, Login, Password, Result, Session, Username};
 
 use super::{RestState, accounts::Entry};
 use crate::address::Address;
@@ -28,12 +28,31 @@ pub(crate) async fn log_in(state: &RestState, from: Address, entry: Entry) -> Re
     let Entry { username, password } = entry;
     state.door.may_log_in(from, &username).await?;
     let outcome = state.chat.log_in(username.clone(), password).await;
-    match &outcome {
-        Ok(_) => state.door.came_in(from, &username).await,
-        Err(error) if error.code() == Code::InvalidCredentials => {}
-        Err(_) => state.door.undecided(from, &username).await,
-    }
+    tell(state, from, &username, &outcome).await;
     outcome
+}
+
+/// Changes the password of who is logged in. The current one can be guessed here as well.
+pub(crate) async fn change_password(
+    state: &RestState,
+    from: Address,
+    session: &Session,
+    (current, new): (Password, Password),
+) -> Result<()> {
+    let name = &session.user.name;
+    state.door.may_log_in(from, name).await?;
+    let outcome = state.chat.change_password(session, current, new).await;
+    tell(state, from, name, &outcome).await;
+    outcome
+}
+
+/// Tells how a try ended.
+async fn tell<T: Sync>(state: &RestState, from: Address, name: &Username, outcome: &Result<T>) {
+    match outcome {
+        Ok(_) => state.door.came_in(from, name).await,
+        Err(error) if error.code() == Code::InvalidCredentials => {}
+        Err(_) => state.door.undecided(from, name).await,
+    }
 }
 
 /// Makes an account and logs it in.

@@ -24,7 +24,7 @@ fn is_page(answer: &Answer, status: u16, part: &str) {
 
 const REGISTER: &str = "<h1>Register</h1>";
 const LOG_IN: &str = "<h1>Log in</h1>";
-const CHAT: &str = "/app.js";
+const CHAT: &str = "/start.js";
 
 #[track_caller]
 fn leads_to(answer: &Answer, place: &str) {
