@@ -7,9 +7,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 
 import { FRONT } from "../clients/lib/stack.mjs";
 import { visitor } from "./lib/chromium.mjs";
-import { fresh } from "./lib/people.mjs";
-
-const PASSWORD = "open sesame";
+import { PASSWORD, fresh } from "./lib/people.mjs";
 
 const fill = async (page, name, password) => {
   await page.getByLabel("User name").fill(name);

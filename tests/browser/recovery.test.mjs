@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { FRONT } from "../clients/lib/stack.mjs";
 import { visitor } from "./lib/chromium.mjs";
 import { openDoors } from "./lib/door.mjs";
-import { OF_OUTAGES, fresh, person } from "./lib/people.mjs";
+import { OF_OUTAGES, PASSWORD, fresh, person } from "./lib/people.mjs";
 import { killGateway } from "./lib/stack.mjs";
 
 const lines = (name, count) => Array.from({ length: count }, (_, n) => `${name} ${n + 1}`);
@@ -135,7 +135,7 @@ test("when somebody else logs in in the same browser, nothing of the one before 
   await alice.writes("only alice may say this");
   await alice.sees(".pending");
   const other = fresh("mallory");
-  const response = await alice.page.request.post(`${door.url}/register`, { data: { username: other, password: "open sesame" } });
+  const response = await alice.page.request.post(`${door.url}/register`, { data: { username: other, password: PASSWORD } });
   assert.equal(response.status(), 200);
   door.open();
   await alice.sees(`#me >> text=${other}`);
@@ -144,7 +144,7 @@ test("when somebody else logs in in the same browser, nothing of the one before 
   await bob.hears("mallory's own");
   assert.deepEqual(await bob.texts(), ["mallory's own"]);
   // Her message is kept for her.
-  const back = await alice.page.request.post(`${door.url}/login`, { data: { username: alice.name, password: "open sesame" } });
+  const back = await alice.page.request.post(`${door.url}/login`, { data: { username: alice.name, password: PASSWORD } });
   assert.equal(back.status(), 200);
   await alice.page.reload();
   await bob.hears("only alice may say this");

@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 
 import { FRONT } from "../clients/lib/stack.mjs";
 import { visitor } from "./lib/chromium.mjs";
-import { fresh } from "./lib/people.mjs";
+import { PASSWORD, fresh } from "./lib/people.mjs";
 
 // Another port is another origin, but the same site: SameSite=Lax does not keep the cookie back.
 const foreign = http.createServer((_, response) => {
@@ -24,7 +24,7 @@ after(() => {
 const lured = async (t) => {
   const context = await visitor(t, { excused: () => true });
   const name = fresh("alice");
-  const account = { username: name, password: "open sesame" };
+  const account = { username: name, password: PASSWORD };
   const answer = await context.request.post(`${FRONT}/register`, { data: account });
   assert.equal(answer.status(), 200);
   const [ours, theirs] = [await context.newPage(), await context.newPage()];
@@ -93,7 +93,7 @@ test("an image or a link elsewhere logs nobody out, and whoever means it is aske
 
 test("a form elsewhere logs nobody in as somebody else", async (t) => {
   const { name, theirs, whoIsThere } = await lured(t);
-  const attacker = { username: fresh("mallory"), password: "open sesame" };
+  const attacker = { username: fresh("mallory"), password: PASSWORD };
   const made = await fetch(`${FRONT}/api/register`, { method: "POST", body: JSON.stringify(attacker) });
   assert.equal(made.status, 201);
   await theirs.evaluate(([front, { username, password }]) => {

@@ -118,21 +118,21 @@ export class Conversation {
   receive(message, me) {
     this.heardAt = performance.now();
     this.typing.delete(message.user);
-    const mayBeSame = message.user === me && this.#isTried(message.text) && !this.find(message.id);
-    if (mayBeSame) this.held.push(message);
+    if (message.user === me && this.#mayBeUnderWay(message)) this.held.push(message);
     else this.merge([message]);
   }
 
-  /** Was this text sent without an answer so far? */
-  #isTried(text) {
-    return this.pending.some((item) => item.isTried && item.state !== "failed" && item.text === text);
+  /** Is it new here, and was its text sent without an answer so far? */
+  #mayBeUnderWay({ id, text }) {
+    const isSame = (item) => item.isTried && item.state !== "failed" && item.text === text;
+    return !this.find(id) && this.pending.some(isSame);
   }
 
   /** What was held back is shown: no answer is waited for any more. */
   release() {
-    const held = this.held.splice(0);
-    this.merge(held.filter(({ text }) => !this.#isTried(text)));
-    this.held.push(...held.filter(({ id, text }) => this.#isTried(text) && !this.find(id)));
+    const { held } = this;
+    this.held = held.filter((message) => this.#mayBeUnderWay(message));
+    this.merge(held.filter((message) => !this.held.includes(message)));
   }
 
   remove(id) {

@@ -8,13 +8,9 @@ const PAGE = 50;
 /** Rooms that are followed beside the one that is shown, of those that this user has ever looked at. */
 const FOLLOWED = 50;
 
-const fromEvent = (row) => ({
-  id: Number(row._id), order: row.seq, user: row.user, text: row.text, at: Date.parse(row.timestamp),
-  edited: row.edited ? Date.parse(row.edited) : 0, media: [], isRead: false,
-});
-
-const fromRow = (row) => ({
-  id: Number(row.id), order: row.seq, user: row.user, text: row.text, at: Date.parse(row.timestamp),
+/** A message from one of 004's events or 001's rows, which name its id differently. */
+const fromServer = (row) => ({
+  id: Number(row._id ?? row.id), order: row.seq, user: row.user, text: row.text, at: Date.parse(row.timestamp),
   edited: row.edited ? Date.parse(row.edited) : 0, media: row.media ?? [], isRead: false,
 });
 
@@ -38,7 +34,7 @@ export class Rooms {
       for (const row of rows) this.#heard(row);
     });
     told("chat message", (row) => this.#heard(row));
-    told("message edited", (row) => store.at(`room/${row.room}`)?.edit(fromEvent(row)));
+    told("message edited", (row) => store.at(`room/${row.room}`)?.edit(fromServer(row)));
     told("message deleted", ({ _id, room }) => this.#deleted(store.at(`room/${room}`), Number(_id)));
     told("room created", ({ _id, name }) => store.room(_id, name));
     told("user left room", ({ roomId, user }) => store.at(`room/${roomId}`)?.typing.delete(user));
@@ -49,7 +45,7 @@ export class Rooms {
 
   #heard(row) {
     const room = this.store.at(`room/${row.room}`);
-    if (room) this.store.receive(room, fromEvent(row));
+    if (room) this.store.receive(room, fromServer(row));
   }
 
   async #deleted(room, id) {
@@ -132,7 +128,7 @@ export class Rooms {
 
   async #page(room, before, count = PAGE) {
     const { messages } = await rest("GET", `/api/conversations/${room.id}?N=${count}${before ? `&before=${before}` : ""}`);
-    return messages.map(fromRow);
+    return messages.map(fromServer);
   }
 
   canSend(room) {
@@ -141,7 +137,7 @@ export class Rooms {
 
   async send(room, { text, clientId }) {
     const { message } = await ask(this.socket, "chat message", { roomId: room.id, text, clientId });
-    return fromEvent(message);
+    return fromServer(message);
   }
 
   /** The new shape comes as `message edited`, like everybody else's. */

@@ -3,17 +3,13 @@
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 
+import { PASSWORD, unique as fresh } from "../../clients/lib/people.mjs";
 import { visitor } from "./chromium.mjs";
+
+export { PASSWORD, fresh };
 
 /** Where screenshots are kept. */
 const SHOTS = new URL("../../../.local/screenshots/", import.meta.url).pathname;
-
-const PASSWORD = "open sesame";
-
-let count = 0;
-
-/** A name that nobody else has. */
-export const fresh = (name) => `${name}-${process.pid.toString(36)}${Date.now().toString(36).slice(-5)}${(count += 1)}`;
 
 /** What a page may complain of while the test has cut it off. */
 export const OF_OUTAGES = /Failed to load resource|WebSocket connection to|ERR_(CONNECTION|EMPTY)/;

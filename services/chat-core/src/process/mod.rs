@@ -17,7 +17,7 @@ pub use files::open_as_many_files_as_allowed;
 pub use follow::follow_file;
 pub use health::HealthCheck;
 pub use pem::{read_certificates, read_key};
-pub use secret::Secret;
+pub use secret::{Secret, one_or_two};
 pub use service_token::{SERVICE_TOKEN_MIN, ServiceToken};
 pub use shutdown::Shutdown;
 pub use yield_core::yield_core;

@@ -30,6 +30,23 @@ impl Secret<'_> {
     }
 }
 
+/// What a secret file holds, a line each: one, or two while it is rotated. `what` they are, in the
+/// errors, which name the setting.
+pub fn one_or_two<T>(
+    setting: &str,
+    what: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let found = lines.map(parse).collect::<Result<Vec<_>, _>>()?;
+    match found.len() {
+        1 | 2 => Ok(found),
+        0 => Err(format!("{setting} holds no {what}")),
+        many => Err(format!("{setting} holds {many} {what}s, two at most")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

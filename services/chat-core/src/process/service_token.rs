@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Secret;
+use super::{Secret, one_or_two};
 
 /// Fewest characters of a service token.
 pub const SERVICE_TOKEN_MIN: usize = 16;
@@ -39,14 +39,9 @@ impl ServiceToken {
     /// The tokens in the text of SERVICE_TOKEN_FILE: a line each, one or two. The error is one
     /// sentence that names the setting.
     pub fn parse_file(text: &str) -> Result<Vec<SecretString>, String> {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let tokens =
-            lines.map(|line| parse("SERVICE_TOKEN_FILE", line)).collect::<Result<Vec<_>, _>>()?;
-        match tokens.len() {
-            1 | 2 => Ok(tokens),
-            0 => Err("SERVICE_TOKEN_FILE holds no token".into()),
-            many => Err(format!("SERVICE_TOKEN_FILE holds {many} tokens, two at most")),
-        }
+        one_or_two("SERVICE_TOKEN_FILE", "token", text, |line| {
+            parse("SERVICE_TOKEN_FILE", line.trim())
+        })
     }
 }
 

@@ -9,23 +9,22 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     body::Bytes,
     extract::State,
     http::{
-        HeaderMap, StatusCode,
+        HeaderMap,
         header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
     routing::get,
 };
 use chat_core::Code;
-use serde_json::json;
 use status_board::{Beat, Board, Heard};
 use tokio::sync::{Mutex, watch};
 
 use self::overview::Overview;
-use crate::grpc::ServiceTokens;
+use crate::{grpc::ServiceTokens, http};
 
 /// For so long an answer is given to everybody who asks: however many look, Redis hears of it twice
 /// a second.
@@ -94,13 +93,8 @@ impl Status {
 async fn status(State(status): State<Status>, headers: HeaderMap) -> Response {
     if !status.may_look(&headers) {
         let sentence = "show the token of a service: `authorization: Bearer <token>`";
-        let body = Json(json!({"error": sentence, "code": Code::Unauthorised.as_str()}));
-        return (
-            StatusCode::UNAUTHORIZED,
-            [(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")],
-            body,
-        )
-            .into_response();
+        let refusal = http::refusal(Code::Unauthorised, sentence);
+        return ([(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")], refusal).into_response();
     }
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
     (headers, status.answer().await).into_response()

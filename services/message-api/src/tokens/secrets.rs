@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chat_core::process::Secret;
+use chat_core::process::{Secret, one_or_two};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Fewest bytes of a secret: as many as HS256 makes use of.
@@ -31,14 +31,9 @@ impl JwtSecrets {
 
     /// The secrets in the text of JWT_SECRET_FILE: a line each, one or two.
     pub(super) fn parse_file(text: &str) -> Result<Vec<SecretString>, String> {
-        let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-        let secrets =
-            lines.map(|line| parse("JWT_SECRET_FILE", line)).collect::<Result<Vec<_>, _>>()?;
-        match secrets.len() {
-            1 | 2 => Ok(secrets),
-            0 => Err("JWT_SECRET_FILE holds no secret".into()),
-            many => Err(format!("JWT_SECRET_FILE holds {many} secrets, two at most")),
-        }
+        one_or_two("JWT_SECRET_FILE", "secret", text, |line| {
+            parse("JWT_SECRET_FILE", line.trim_end())
+        })
     }
 
     /// One that never changes.
