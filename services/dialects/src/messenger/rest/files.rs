@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,7 +23,10 @@ use chat_core::{
     model::MEDIA_MAX,
 };
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{
     answers::{Invalid, Refusal, Unauthorized, Uploaded, no_upload},
@@ -88,7 +91,7 @@ pub(super) async fn upload(
         .await
         .map_err(|_| no_upload("the body must be multipart/form-data with the field `files`"))?;
     let mut urls = Vec::new();
-    let _turn = Turn::of(&who)?;
+    let turn = Arc::new(Turn::of(&who)?);
     while let Some(part) = next_part(&mut parts).await? {
         if part.name() != Some("files") {
             continue;
@@ -96,16 +99,32 @@ pub(super) async fn upload(
         if urls.len() == MEDIA_MAX {
             return Err(no_upload(format!("at most {MEDIA_MAX} files at once")).into());
         }
-        let _permit = timeout(PERMIT_WAIT, FILES.acquire()).await.map_err(|_| {
+        let place = timeout(PERMIT_WAIT, FILES.acquire()).await.ok().and_then(Result::ok);
+        let place = place.ok_or_else(|| {
             ChatError::new(Code::Unavailable, "too many uploads at once, try again")
         })?;
         let content = read(part).await?;
-        urls.push(state.media.put(&who, content).await?);
+        let content = Held { content, _place: place, _turn: Arc::clone(&turn) };
+        urls.push(state.media.put(&who, Bytes::from_owner(content)).await?);
     }
     if urls.is_empty() {
         return Err(no_upload("there is no file in the field `files`").into());
     }
     Ok(Json(Uploaded::new(urls)))
+}
+
+/// A file in memory, and what it counts as for as long as it is there: a client that hangs up leaves
+/// it to be stored.
+struct Held {
+    content: BytesMut,
+    _place: SemaphorePermit<'static>,
+    _turn: Arc<Turn>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
 }
 
 /// A user's turn to upload: so many at once.
@@ -146,7 +165,7 @@ async fn next_part(parts: &mut Multipart) -> Result<Option<Field<'_>>, ChatError
 }
 
 /// Reads a file, which must come at a fair pace: others wait for its place.
-async fn read(mut part: Field<'_>) -> Result<Bytes, ChatError> {
+async fn read(mut part: Field<'_>) -> Result<BytesMut, ChatError> {
     let (mut content, began) = (BytesMut::new(), Instant::now());
     while let Some(chunk) = next_chunk(&mut part).await? {
         if began.elapsed() > fair_time(content.len() as u64) {
@@ -157,7 +176,7 @@ async fn read(mut part: Field<'_>) -> Result<Bytes, ChatError> {
         }
         content.extend_from_slice(&chunk);
     }
-    Ok(content.freeze())
+    Ok(content)
 }
 
 /// How long so many bytes may be on their way.
