@@ -100,7 +100,7 @@ async fn what_is_in_no_list_is_dead() {
     let begun = begin(&sessions).await;
     let record = key(&world, &format!("session:{}", begun.session.id.as_str()));
     let stored: String = redis.get(&record).await.expect("its record");
-    assert_eq!(end_all(&sessions).await, [begun.session.id.clone()]);
+    assert_eq!(end_all(&sessions).await, std::slice::from_ref(&begun.session.id));
     redis.set_ex::<_, _, ()>(&record, stored, 60).await.expect("stores");
     assert!(!lives(&sessions, &begun).await);
 }
@@ -122,7 +122,7 @@ async fn who_has_too_many_loses_the_oldest() {
     pipe.query_async::<()>(&mut redis).await.expect("lists");
     let told = RefCell::new(Vec::new());
     let third = sessions.begin(&alice(), |id| told.borrow_mut().push(id.clone())).await;
-    assert_eq!(told.into_inner(), [first.session.id.clone()]);
+    assert_eq!(told.into_inner(), std::slice::from_ref(&first.session.id));
     assert!(!lives(&sessions, &first).await && lives(&sessions, &second).await);
     assert!(lives(&sessions, &third.expect("begins")).await);
 }
