@@ -110,7 +110,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let with = |from: &str, to: &str| GOOD.replace(from, to);
         let twice = format!("[{0},{0}]", &GOOD[1..GOOD.len() - 1]);
-        let nine = format!("[{}]", vec![&GOOD[1..GOOD.len() - 1]; 9].join(","));
+        let nine = format!("[{}]", [&GOOD[1..GOOD.len() - 1]; 9].join(","));
         for (text, why) in [
             (String::new(), "EOF"),
             ("{}".into(), "sequence"),

@@ -1,7 +1,7 @@
 //! Sessions by tokens of other issuers: each begins with the first use of its token, ends with the
 //! token and is never begun twice.
 
-use chat_core::{Session, SessionId, User};
+use chat_core::{Session, SessionId, User, clock};
 use redis::Cmd;
 use time::OffsetDateTime;
 
@@ -41,7 +41,7 @@ impl Sessions {
         let too_many = self.enlist(user.id, id).await?;
         let (lane, key) = self.key(id);
         let mut set = redis::cmd("SET");
-        set.arg(key).arg(record).arg("NX").arg("EXAT").arg(until);
+        set.arg(key).arg(record).arg("NX").arg("EX").arg(left(until));
         let is_new: Option<String> = self.ask(lane, &set).await?;
         let known = match is_new {
             Some(_) => Known::Living(Session { id: id.clone(), user: user.clone() }),
@@ -63,4 +63,9 @@ impl Sessions {
             }
         }
     }
+}
+
+/// Seconds until then, by our clock: that of Redis may be another.
+pub(super) fn left(until: i64) -> i64 {
+    until.saturating_sub(clock::now().unix_timestamp()).max(1)
 }

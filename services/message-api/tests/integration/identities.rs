@@ -78,7 +78,7 @@ async fn the_first_token_makes_an_account_and_later_ones_open_it_everywhere() {
     let token = issuer.token("alice").expect("signs");
     let session = shows(&one, &token).await.expect("enters");
     assert_eq!(session.user.name, username("alice"));
-    assert_eq!(registered(&mut one), [session.user.clone()]);
+    assert_eq!(registered(&mut one), vec![session.user.clone()]);
     assert_eq!(shows(&other, &token).await, Ok(session.clone()), "the same session");
     let later = issuer.token_with("alice", "jti", json!("later")).expect("signs");
     let second = shows(&other, &later).await.expect("enters");

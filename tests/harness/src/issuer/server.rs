@@ -10,10 +10,19 @@ use std::{
 
 use anyhow::Result;
 use chat_core::process::Shutdown;
+use local_stack::Identity;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
 };
 
 use super::SigningKey;
@@ -50,6 +59,7 @@ impl Serves {
 #[derive(Debug)]
 pub struct Server {
     at: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     tasks: Shutdown,
 }
@@ -64,6 +74,22 @@ struct Shared {
 impl Server {
     /// On a port of its own.
     pub async fn start(serves: Serves) -> Result<Self> {
+        Self::run(serves, None).await
+    }
+
+    /// The same by HTTPS, with this certificate.
+    pub async fn start_with_tls(serves: Serves, identity: &Identity) -> Result<Self> {
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())?;
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;
+        let tls = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)?;
+        Self::run(serves, Some(TlsAcceptor::from(Arc::new(tls)))).await
+    }
+
+    async fn run(serves: Serves, tls: Option<TlsAcceptor>) -> Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (at, tasks) = (listener.local_addr()?, Shutdown::new());
         let (asked, written) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -71,20 +97,26 @@ impl Server {
         let (mine, spawner) = (Arc::clone(&shared), tasks.clone());
         tasks.spawn_until_stopped(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let shared = Arc::clone(&mine);
+                let (shared, tls) = (Arc::clone(&mine), tls.clone());
                 spawner.spawn_until_stopped(async move {
-                    // Who asked may have gone.
-                    let _ = shared.answer(stream).await;
+                    // Who asked may have gone, or not trust us.
+                    let _ = match tls {
+                        None => shared.answer(stream).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => shared.answer(stream).await,
+                            Err(_) => Ok(()),
+                        },
+                    };
                 });
             }
         });
-        Ok(Self { at, shared, tasks })
+        Ok(Self { at, scheme, shared, tasks })
     }
 
     /// Where the keys are.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/keys", self.at)
+        format!("{}://{}/keys", self.scheme, self.at)
     }
 
     /// From now on.
@@ -112,7 +144,7 @@ impl Drop for Server {
 }
 
 impl Shared {
-    async fn answer(&self, mut stream: TcpStream) -> Result<()> {
+    async fn answer(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
         let (mut head, mut piece) = (Vec::new(), [0; 1_024]);
         while !head.windows(4).any(|end| end == b"\r\n\r\n") {
             match stream.read(&mut piece).await? {
@@ -132,7 +164,7 @@ impl Shared {
             }
             Serves::Status(status) => head(status, "content-length: 0\r\n"),
             Serves::Redirect(to) => head(302, &format!("location: {to}\r\ncontent-length: 0\r\n")),
-            Serves::Silence => return Ok(std::future::pending().await),
+            Serves::Silence => std::future::pending().await,
             Serves::Endless => {
                 stream.write_all(head(200, "").as_bytes()).await?;
                 let piece = [b' '; 16_384];

@@ -11,8 +11,9 @@ use anyhow::{Context, Result, ensure};
 use chat_core::process::Backoff;
 use harness::{
     Arena, Http, PATIENCE,
-    issuer::{Issuer, Serves, SigningKey},
+    issuer::{Issuer, Server, Serves, SigningKey},
 };
+use local_stack::{Authority, Identity};
 use reqwest::Method;
 use serde_json::json;
 use switchboard_proto::{
@@ -164,6 +165,37 @@ async fn an_issuer_that_is_away_at_the_start_keeps_only_its_own_users_out() -> R
     issuer.server.serves(Serves::keys([&issuer.key]));
     counts(arena, &stale(0)).await?;
     waiting.get("/api/verify").await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_come_by_https_from_whom_the_systems_authorities_vouch_for() -> Result<()> {
+    let key = SigningKey::es256("k")?;
+    let (authority, stranger) = (Authority::new()?, Authority::new()?);
+    let issuer = async |name: &str, host: &str, by: &Authority| -> Result<Issuer> {
+        let identity = Identity::of(host, by)?;
+        let server = Server::start_with_tls(Serves::keys([&key]), &identity).await?;
+        Ok(Issuer { name: name.to_owned(), server, key: key.clone() })
+    };
+    let right = issuer("https://right.example", "127.0.0.1", &authority).await?;
+    let unknown = issuer("https://unknown.example", "127.0.0.1", &stranger).await?;
+    let other = issuer("https://other.example", "127.0.0.2", &authority).await?;
+    let file = IssuersFile::of("https", &[&right, &unknown, &other])?;
+    let ca = IssuersFile(file.0.with_extension("pem"));
+    std::fs::write(&ca.0, authority.certificate())?;
+    let mut options = Arena::options("issuers-https")?;
+    options.api_env.extend([
+        file.setting(),
+        ("SSL_CERT_FILE".into(), ca.0.display().to_string()),
+        ("ENVIRONMENT".into(), "production".into()),
+    ]);
+    let arena = &Arena::own(options).await?;
+    at(arena, 1, &right.token("alice")?)?.get("/api/verify").await?.expect(200)?;
+    for wrong in [&unknown, &other] {
+        let refused = at(arena, 1, &wrong.token("alice")?)?.get("/api/verify").await?;
+        refused.expect(503)?;
+        ensure!(wrong.server.asked() == 0, "{} was asked", wrong.name);
+    }
     Ok(())
 }
 
