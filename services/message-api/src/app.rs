@@ -22,6 +22,7 @@ use crate::{
     doorkeeper::Doorkeeper,
     grpc::{self, ServiceTokens},
     http,
+    issuers::{Issuers, Pace},
     media::Library,
     passwords::Passwords,
     publisher::Publisher,
@@ -201,6 +202,7 @@ async fn rules(
     Ok(Rules {
         group_commit: GroupCommit::start(&store, &publisher, &stages.commits),
         tokens,
+        issuers: Issuers::start(&settings.issuers, Pace::default(), &stages.servers)?,
         passwords: Passwords::new(config.hash_parallel())?,
         guests: config.guests,
         store,

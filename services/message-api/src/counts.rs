@@ -19,6 +19,7 @@ pub const TABLE: &[Metric] = &[
     ("switchboard_grpc_calls_total", Counter, &["service", "method", "code"], "Calls by gRPC, by whose token was shown."),
     ("switchboard_http_request_seconds", Histogram(SECONDS), &["method", "route"], "How long a request to REST takes."),
     ("switchboard_http_requests_total", Counter, &["status"], "Requests to REST."),
+    ("switchboard_issuer_keys_stale", Gauge, &["issuer"], "1 while the keys of an issuer of ISSUERS_FILE can't be fetched."),
     ("switchboard_jwt_secrets_stale", Gauge, &[], "1 while JWT_SECRET_FILE can't be read or makes no sense."),
     ("switchboard_limited_total", Counter, &["what"], "Refused since there were too many: log-ins (`address`, `password`), registrations (`registrations`), hashing (`hashing`). `account`: tries narrowed for strangers since an account is being guessed at."),
     ("switchboard_media_stored_total", Counter, &[], "Uploads stored."),
