@@ -14,6 +14,7 @@
 //!
 //! Beside them `inbox`, of no protocol: what any client needs to draw its list of conversations.
 
+pub mod accept;
 pub mod address;
 pub mod allowance;
 pub mod chatto;

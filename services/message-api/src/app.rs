@@ -1,13 +1,14 @@
 //! Puts the parts together, runs them, and stops them in order.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use chat_core::{
     Chat,
     process::{Backoff, Shutdown, open_as_many_files_as_allowed},
 };
-use dialects::rest::RestState;
+use dialects::{accept, rest::RestState};
+use futures_util::FutureExt;
 use redis_link::Line;
 use sqlx::mysql::MySqlConnectOptions;
 use status_board::{Board, Reporter};
@@ -25,7 +26,6 @@ use crate::{
     media::Library,
     passwords::Passwords,
     publisher::Publisher,
-    serve,
     sessions::Sessions,
     status::Status,
     store::{Store, StoreError, database, group_commit::GroupCommit, migrate::migrate},
@@ -153,11 +153,9 @@ async fn start(
     });
     let legs = legs.merge(status.router().into());
     let listener = bind("HTTP_ADDR", config.http_addr).await?;
-    let http = tasks.spawn(serve::serve(
-        listener,
-        http::router(legs, web::routes(web), config),
-        tasks.clone(),
-    ));
+    let router = http::router(legs, web::routes(web), config);
+    let serving = accept::serve(listener, router, tasks.clone());
+    let http = tasks.spawn(serving.map(Ok));
     Ok((http, grpc))
 }
 
@@ -212,15 +210,9 @@ async fn rules(
 async fn serve_admin(address: SocketAddr, health: &Health, tasks: &Shutdown) -> Result<Metrics> {
     let listener = bind("ADMIN_ADDR", address).await?;
     let metrics = counts::start(tasks)?;
-    let serving = admin::serve(listener, health.clone(), metrics.clone());
-    tasks.spawn_until_stopped(logged("admin", serving));
+    let router = admin::router(health.clone(), metrics.clone());
+    tasks.spawn_until_stopped(accept::serve_newest(listener, router, tasks.clone()));
     Ok(metrics)
-}
-
-async fn logged(what: &'static str, serving: impl Future<Output = std::io::Result<()>>) {
-    if let Err(error) = serving.await {
-        tracing::error!(what, %error, "stopped serving");
-    }
 }
 
 async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {

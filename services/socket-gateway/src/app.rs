@@ -8,6 +8,7 @@ use chat_core::{
     process::{Shutdown, open_as_many_files_as_allowed},
 };
 use dialects::{
+    accept,
     allowance::Allowances,
     chatto::socket::ChattoLeg,
     conversations, edge,
@@ -90,12 +91,8 @@ pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
     };
     let watched = health.clone();
     background.spawn(reporter.run(move || watched.condition(), background.clone()));
-    let admin = axum::serve(admin_listener, admin::router(health));
-    background.spawn_until_stopped(async move {
-        if let Err(cause) = admin.await {
-            tracing::error!(%cause, "the admin port failed");
-        }
-    });
+    let admin = accept::serve_newest(admin_listener, admin::router(health), background.clone());
+    background.spawn_until_stopped(admin);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let accepting = server::serve(
         listener,

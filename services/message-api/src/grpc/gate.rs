@@ -18,7 +18,10 @@ use switchboard_proto::{
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::tokens::{ServiceTokens, Shown};
+use super::{
+    listen::Caller,
+    tokens::{ServiceTokens, Shown},
+};
 
 /// The longest that a call may take, whatever its caller allows.
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
@@ -40,11 +43,15 @@ pub(super) async fn pass(
     next: Next,
 ) -> Response {
     let path = request.uri().path().to_owned();
+    let shown = token(request.headers());
+    let known = shown.and_then(|shown| Some((shown, tokens.owner(shown)?)));
+    if let (Some(caller), Some(_)) = (request.extensions().get::<Caller>(), &known) {
+        caller.is_known();
+    }
     if path.starts_with(HEALTH) {
         return next.run(request).await;
     }
-    let shown = token(request.headers());
-    let Some((shown, service)) = shown.and_then(|shown| Some((shown, tokens.owner(shown)?))) else {
+    let Some((shown, service)) = known else {
         tracing::warn!(path, "a call without the token of a service was refused");
         count("none", &path, Code::Unauthenticated);
         let sentence = "show the token of a service: `authorization: Bearer <token>`";

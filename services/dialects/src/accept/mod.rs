@@ -1,8 +1,10 @@
-//! Accepts connections for REST. Each must say what it wants in time, and take what it is answered.
+//! Accepts connections that speak HTTP/1.1. Each must say what it wants in time, and take what it is
+//! answered.
+
+mod newest;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context;
 use axum::{Router, body::Body, extract::ConnectInfo};
 use chat_core::process::Shutdown;
 use hyper::{body::Incoming, server::conn::http1};
@@ -15,6 +17,8 @@ use tokio::{
 };
 use tower::ServiceExt;
 
+pub use self::newest::{Newest, Place};
+
 /// How long a request's head may take, and how long a connection may wait for its next request.
 const HEAD: Duration = Duration::from_secs(30);
 
@@ -24,31 +28,53 @@ const HEAD_MAX: usize = 64 * 1024;
 /// How long what was written may wait to be taken.
 const WRITE_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Connections at once; more wait to be accepted.
+/// Connections at once to a port that everybody may know; more wait to be accepted.
 const CONNECTIONS: usize = 10_000;
 
+/// Connections at once to a port that few should know.
+const FEW: usize = 256;
+
 /// Serves until shutdown begins; requests under way are answered then.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    tasks: Shutdown,
-) -> anyhow::Result<()> {
+pub async fn serve(listener: TcpListener, router: Router, tasks: Shutdown) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let place = Arc::clone(&room).acquire_owned().await.context("serving REST")?;
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = tasks.begun() => return Ok(()),
+    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+        let (stream, peer) = tokio::select! {
+            accepted = next(&listener) => accepted,
+            () = tasks.begun() => return,
         };
-        match accepted {
+        let serving = serve_one(stream, peer, router.clone(), tasks.clone());
+        tasks.spawn(async move {
+            serving.await;
+            drop(place);
+        });
+    }
+}
+
+/// Serves health and metrics until shutdown begins, and what is under way is cut then. However many
+/// connections others open and leave, a new one is answered: the oldest goes for it.
+pub async fn serve_newest(listener: TcpListener, router: Router, tasks: Shutdown) {
+    let room = Newest::new(FEW);
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = next(&listener) => accepted,
+            () = tasks.begun() => return,
+        };
+        let place = room.enter();
+        let serving = serve_one(stream, peer, router.clone(), tasks.clone());
+        tasks.spawn_until_stopped(async move {
+            tokio::select! { () = serving => {}, () = place.taken() => {} }
+        });
+    }
+}
+
+/// The next connection. What stands in the way of one is waited out.
+pub async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
             Ok((stream, peer)) => {
                 // One connection's trouble is its own.
                 let _ = tune(&stream);
-                let serving = serve_one(stream, peer, router.clone(), tasks.clone());
-                tasks.spawn(async move {
-                    serving.await;
-                    drop(place);
-                });
+                return (stream, peer);
             }
             Err(cause) => {
                 // Out of file descriptors, most likely: some will come free.
