@@ -69,8 +69,8 @@ pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
     #[cfg(feature = "sabotage")]
     crate::sabotage::choose(config.sabotage.as_deref());
     settings.redis.check().await?;
-    let listener = server::bind(config.http_addr)?;
-    let admin_listener = server::bind(config.admin_addr)?;
+    let listener = accept::bind(config.http_addr)?;
+    let admin_listener = accept::bind(config.admin_addr)?;
     // First only readiness goes, then what serves clients.
     let (leaving, shutdown) = (Shutdown::new(), Shutdown::new());
     // The bus and the admin port live until the last socket is gone.

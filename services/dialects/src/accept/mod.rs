@@ -34,6 +34,23 @@ const CONNECTIONS: usize = 10_000;
 /// Connections at once to a port that few should know.
 const FEW: usize = 256;
 
+/// Connections that may wait to be accepted: what a rush fills is lost without a word.
+const BACKLOG: i32 = 4_096;
+
+/// Binds a port. The error is one sentence.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    let listen = || -> io::Result<TcpListener> {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    listen().map_err(|cause| format!("can't listen on {address}: {cause}"))
+}
+
 /// Serves until shutdown begins; requests under way are answered then.
 pub async fn serve(listener: TcpListener, router: Router, tasks: Shutdown) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));

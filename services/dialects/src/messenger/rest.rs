@@ -2,6 +2,7 @@
 
 mod answers;
 mod files;
+mod form;
 
 use axum::{
     Json,

@@ -12,7 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{server::NamedService, service::Routes};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Service, gate, listen::Listener, timing::Timing};
+use super::{
+    Service,
+    gate::{self, Gate},
+    listen::Listener,
+    timing::Timing,
+};
 use crate::admin::Health;
 
 /// Largest request: 10,000 ids of conversations, or one message of any length we accept.
@@ -46,7 +51,7 @@ pub async fn serve(
         // Of the clients in use, many ask this way.
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
-        .layer(from_fn_with_state(tokens, gate::pass))
+        .layer(from_fn_with_state(Gate::new(tokens), gate::pass))
         .layer(Timing);
     let leaving = CancellationToken::new();
     let tls = tls.map(TlsAcceptor::from);

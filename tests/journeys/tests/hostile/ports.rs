@@ -34,7 +34,13 @@ async fn strange(address: &str, start: &[u8], again: &[u8]) -> Result<()> {
     let until = Instant::now() + BORNE;
     let mut heard = [0; 1024];
     loop {
-        ensure!(Instant::now() < until, "still there: {} {:?} {:?}", start.escape_ascii(), stream.local_addr(), stream.peer_addr());
+        ensure!(
+            Instant::now() < until,
+            "still there: {} {:?} {:?}",
+            start.escape_ascii(),
+            stream.local_addr(),
+            stream.peer_addr()
+        );
         match timeout(Duration::from_secs(1), stream.read(&mut heard)).await {
             Ok(Ok(0) | Err(_)) => return Ok(()),
             Ok(Ok(_)) => {}
@@ -101,7 +107,7 @@ async fn health_answers_however_many_connections_say_nothing() -> Result<()> {
         (b"POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n", b"x"),
     ];
     let attack = async {
-        for admin in &admins {
+        let both = admins.iter().map(async |admin| {
             let strangers = (0..200).flat_map(|_| kinds);
             let strangers = strangers.map(|(start, again)| strange(admin, start, again));
             let asked = async {
@@ -121,8 +127,32 @@ async fn health_answers_however_many_connections_say_nothing() -> Result<()> {
                 }
                 Ok(())
             };
-            tokio::try_join!(try_join_all(strangers), asked)?;
-        }
+            tokio::try_join!(try_join_all(strangers), asked).map(drop)
+        });
+        try_join_all(both).await.map(drop)
+    };
+    stage.stands(attack).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_tokens_are_answered_slowly_and_the_right_one_at_once() -> Result<()> {
+    let stage = Stage::set("tokens").await?;
+    let (grpc, token) = (stage.grpc(), stage.token.clone());
+    let heads = whole(&[]);
+    let attack = async {
+        let caller = Caller::at(&grpc).await?;
+        let took = async |token: &str, code| {
+            let began = Instant::now();
+            let answer = caller.with_token(token, VERB, &heads).await?;
+            ensure!(answer.code == Some(code), "{answer:?}");
+            Ok(began.elapsed())
+        };
+        let guesses = (0..100).map(async |n| took(&format!("guess number {n}"), 16).await);
+        let guessed = try_join_all(guesses).await?;
+        let slow = guessed.iter().filter(|took| **took >= Duration::from_secs(1)).count();
+        ensure!((60..=75).contains(&slow), "{slow} of 100 waited");
+        ensure!(took("one more", 16).await? >= Duration::from_secs(1), "it did not wait");
+        ensure!(took(&token, 0).await? < Duration::from_secs(1), "the right one waits");
         Ok(())
     };
     stage.stands(attack).await
