@@ -21,8 +21,9 @@ pub mod chatto;
 pub mod conversations;
 pub mod edge;
 pub mod handshake;
-#[cfg(test)]
-mod hostile;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod hostile;
 mod inbox;
 pub mod live;
 pub mod messenger;
