@@ -7,6 +7,7 @@
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
+DENY := .local/cargo-deny-0.20.2
 BASELINE := proto/baseline.binpb
 CLIENT_TESTS := $(shell find tests/clients -name node_modules -prune -o -name '*.test.*js' -print \
 	2>/dev/null | sort)
@@ -130,9 +131,16 @@ proto-check:
 proto-accept: proto-check ## Take the protobuf contract as it is now for the released one
 	$(BUF)/bin/buf build proto --exclude-source-info -o $(BASELINE)
 
+# cargo-deny is built here once (a minute): no package brings it compiled. Its advisories come from
+# GitHub, which not every machine can reach.
 lint-deps:
-	@if command -v cargo-deny >/dev/null; then echo "cargo deny check" && cargo deny check; \
-	else echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; fi
+	@[ -x $(DENY)/bin/cargo-deny ] || CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(DENY) \
+		--target-dir $(DENY)/target cargo-deny@$(DENY:.local/cargo-deny-%=%)
+	@rm -rf $(DENY)/target
+	$(DENY)/bin/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+	@if timeout 60 $(DENY)/bin/cargo-deny --locked fetch db 2>/dev/null; then \
+		echo "cargo-deny check advisories" && $(DENY)/bin/cargo-deny --locked check advisories; \
+	else echo "skipped: the advisories (github.com/RustSec/advisory-db) can't be fetched"; fi
 
 guard: web ## Fail if a hot function allocates more or runs more instructions than its baseline
 	@cargo run --locked --quiet -p guard

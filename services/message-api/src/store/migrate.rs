@@ -13,11 +13,12 @@ use super::StoreError;
 pub async fn migrate(options: &MySqlConnectOptions) -> anyhow::Result<()> {
     let mut connection = connect(options).await?;
     // sqlx's own lock waits for -1 seconds, which MariaDB answers with NULL: no lock at all.
-    let locked: Option<i64> =
-        sqlx::query_scalar("SELECT GET_LOCK(CONCAT('switchboard:', SHA1(DATABASE())), 120)")
-            .fetch_one(&mut connection)
-            .await
-            .context("taking the migration lock")?;
+    let locked: Option<i64> = sqlx::query_scalar(
+        "SELECT GET_LOCK(CONCAT('switchboard:', LEFT(SHA2(DATABASE(), 256), 40)), 120)",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .context("taking the migration lock")?;
     if locked != Some(1) {
         bail!("another replica has been migrating the database for two minutes");
     }
