@@ -11,10 +11,10 @@ use chat_core::{
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use redis_link::{Redis, RedisSettings};
+use rustls::ServerConfig;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
 use telemetry::TelemetrySettings;
-use tonic::transport::ServerTlsConfig;
 
 use crate::{
     doorkeeper::Knocks,
@@ -231,7 +231,7 @@ pub struct Settings {
     /// From SERVICE_TOKENS_FILE.
     pub service_tokens: Option<TokensFile>,
     /// From GRPC_TLS_….
-    pub grpc_tls: Option<ServerTlsConfig>,
+    pub grpc_tls: Option<Arc<ServerConfig>>,
     /// From MEDIA_URL.
     pub media: Place,
     /// From ISSUERS_FILE.

@@ -34,7 +34,6 @@ pub mod media;
 pub mod passwords;
 pub mod publisher;
 mod refusals;
-mod serve;
 pub mod sessions;
 pub mod status;
 pub mod store;
