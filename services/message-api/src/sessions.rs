@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `{prefix}:session:{SessionId}` | its record, JSON: who it is; expires when not used for long |
+//! | `{prefix}:session:{SessionId}` | its record, JSON: who it is; expires when not used for long, or with its token. Empty: it has ended, and its token must not begin it again |
 //! | `{prefix}:user-sessions:{user id}` | sorted set of that user's session ids by when they began; expires no sooner than they |
 //!
 //! A session lives while it has both: its record, and its place in its user's list. So none can be
@@ -11,6 +11,7 @@
 //!
 //! In a cluster each key lies in the lane of its name, so no command concerns two of them.
 
+mod entered;
 mod scripts;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -23,6 +24,10 @@ use redis::{Cmd, FromRedisValue, Pipeline, ScriptInvocation};
 use redis_link::{Line, Redis};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+
+pub use self::entered::Known;
+use self::entered::left;
+use crate::issuers::LEEWAY;
 
 type Result<T, E = ChatError> = std::result::Result<T, E>;
 
@@ -51,6 +56,9 @@ struct Record {
     username: String,
     /// Milliseconds since 1970.
     began: i64,
+    /// Of a session by a token of another issuer: when that token ends, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 /// A session just begun.
@@ -74,18 +82,29 @@ impl Sessions {
         let id = SessionId::of_secret(&secret);
         let (lane, key) = self.key(&id);
         let mut set = redis::cmd("SET");
-        set.arg(key).arg(Record::of(user)?).arg("EX").arg(self.ttl.as_secs());
+        set.arg(key).arg(Record::of(user, None)?).arg("EX").arg(self.ttl.as_secs());
         self.ask::<()>(lane, &set).await?;
-        let (lane, index) = self.index(user.id);
+        self.enlist(user.id, &id, self.ttl.as_secs(), ended).await?;
+        Ok(Begun { session: Session { id, user: user.clone() }, secret: secret.into() })
+    }
+
+    /// Gives a session its place in its user's list, for so many seconds at least.
+    async fn enlist(
+        &self,
+        user: UserId,
+        id: &SessionId,
+        seconds: u64,
+        ended: impl Fn(&SessionId),
+    ) -> Result<()> {
+        let (lane, index) = self.index(user);
         let mut enter = scripts::ENTER.key(index);
-        enter.arg(id.as_str()).arg(self.ttl.as_secs());
-        enter.arg(clock::millis(clock::now())).arg(MOST_PER_USER);
+        enter.arg(id.as_str()).arg(seconds).arg(clock::millis(clock::now())).arg(MOST_PER_USER);
         let too_many: Vec<String> = self.run(lane, &enter).await?;
         for old in too_many.iter().filter_map(|raw| SessionId::parse(raw)) {
             // The next to begin finds it again.
             let _ = self.end(&old, || ended(&old)).await;
         }
-        Ok(Begun { session: Session { id, user: user.clone() }, secret: secret.into() })
+        Ok(())
     }
 
     /// The session of a cookie's value, if it lives. It then lives on for its whole time.
@@ -93,15 +112,21 @@ impl Sessions {
         self.touch(SessionId::of_secret(secret.expose_secret())).await
     }
 
-    /// The session of an id, if it lives. It then lives on for its whole time.
+    /// The session of an id, if it lives and is no token's of another issuer. It then lives on for its
+    /// whole time.
     pub async fn touch(&self, id: SessionId) -> Result<Option<Session>> {
         let (ttl, (lane, key)) = (self.ttl.as_secs(), self.key(&id));
         let mut get = redis::cmd("GETEX");
         get.arg(&key).arg("EX").arg(ttl);
         let stored: Option<String> = self.ask(lane, &get).await?;
-        let Some(user) = stored.as_deref().map(Record::user).transpose()? else {
+        let stored = stored.filter(|stored| !stored.is_empty());
+        let Some(record) = stored.as_deref().map(Record::parse).transpose()? else {
             return Ok(None);
         };
+        if record.until.is_some() {
+            return Ok(None);
+        }
+        let user = record.user()?;
         let (of_list, index) = self.index(user.id);
         let mut stay = scripts::STAY.key(index);
         stay.arg(id.as_str()).arg(ttl);
@@ -112,14 +137,28 @@ impl Sessions {
         Ok(None)
     }
 
-    /// Ends a session; `ended` is called as soon as it is dead. Ending a dead one is fine.
+    /// Ends a session; `ended` is called as soon as it is dead. Ending a dead one is fine. That of a
+    /// token of another issuer leaves a mark for as long as the token lasts, so that it does not begin
+    /// again.
     pub async fn end(&self, id: &SessionId, ended: impl FnOnce()) -> Result<()> {
         let (lane, key) = self.key(id);
-        let stored: Option<String> = self.ask(lane, redis::cmd("GETDEL").arg(key)).await?;
+        let stored: Option<String> = self.ask(lane, &Cmd::get(&key)).await?;
+        let Some(stored) = stored.filter(|stored| !stored.is_empty()) else {
+            ended();
+            return Ok(());
+        };
+        let record = Record::parse(&stored)?;
+        let end = match record.until {
+            // For longer than a replica whose clock is behind believes the token.
+            Some(until) => {
+                let marked = left(until).saturating_add(LEEWAY.as_secs());
+                redis::cmd("SET").arg(key).arg("").arg("EX").arg(marked).clone()
+            }
+            None => Cmd::del(key),
+        };
+        self.ask::<()>(lane, &end).await?;
         ended();
-        if let Some(Ok(user)) = stored.as_deref().map(Record::user) {
-            self.take_off(user.id, &[id.as_str()]).await;
-        }
+        self.take_off(UserId(record.user_id), &[id.as_str()]).await;
         Ok(())
     }
 
@@ -169,12 +208,14 @@ impl Sessions {
                 pipe.get(self.key(id).1);
             }
             let stored: Vec<Option<String>> = self.ask_all(lane, &pipe).await?;
-            let owner = |stored: Option<String>| Record::user(&stored?).ok();
-            let owned = ids
-                .into_iter()
-                .zip(stored)
-                .filter_map(|(id, stored)| owner(stored).map(|user| (id, self.index(user.id))));
-            Ok::<_, ChatError>(owned.collect::<Vec<_>>())
+            let listed_at = |stored: Option<String>| {
+                // What is empty has ended.
+                let record = Record::parse(&stored.filter(|stored| !stored.is_empty())?).ok()?;
+                Some(self.index(UserId(record.user_id)))
+            };
+            let recorded = ids.into_iter().zip(stored);
+            let recorded = recorded.filter_map(|(id, stored)| Some((id, listed_at(stored)?)));
+            Ok::<_, ChatError>(recorded.collect::<Vec<_>>())
         });
         let mut lists: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (id, (lane, index)) in try_join_all(records).await?.into_iter().flatten() {
@@ -262,19 +303,26 @@ fn down(cause: impl std::fmt::Display) -> ChatError {
 }
 
 impl Record {
-    fn of(user: &User) -> Result<String> {
+    fn of(user: &User, until: Option<i64>) -> Result<String> {
         let record = Self {
             user_id: user.id.0,
             username: user.name.to_string(),
             began: clock::millis(clock::now()),
+            until,
         };
         serde_json::to_string(&record).map_err(|e| ChatError::internal("writing a session", e))
     }
 
-    fn user(stored: &str) -> Result<User> {
-        let invalid = |e: String| ChatError::internal("a stored session is invalid", e);
-        let record: Self = serde_json::from_str(stored).map_err(|e| invalid(e.to_string()))?;
-        let name = Username::parse(&record.username).map_err(|e| invalid(e.to_string()))?;
-        Ok(User { id: UserId(record.user_id), name })
+    fn parse(stored: &str) -> Result<Self> {
+        serde_json::from_str(stored).map_err(invalid)
     }
+
+    fn user(&self) -> Result<User> {
+        let name = Username::parse(&self.username).map_err(invalid)?;
+        Ok(User { id: UserId(self.user_id), name })
+    }
+}
+
+fn invalid(cause: impl std::fmt::Display) -> ChatError {
+    ChatError::internal("a stored session is invalid", cause)
 }

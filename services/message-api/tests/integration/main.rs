@@ -8,6 +8,7 @@ mod conversations;
 mod directs;
 mod flags;
 mod hangups;
+mod identities;
 mod inbox;
 mod lone;
 mod media;
