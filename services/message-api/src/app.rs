@@ -7,7 +7,7 @@ use chat_core::{
     Chat,
     process::{Backoff, Shutdown, open_as_many_files_as_allowed},
 };
-use dialects::rest::RestState;
+use dialects::{places::Places, rest::RestState};
 use redis_link::Line;
 use sqlx::mysql::MySqlConnectOptions;
 use status_board::{Board, Reporter};
@@ -156,6 +156,7 @@ async fn start(
     let http = tasks.spawn(serve::serve(
         listener,
         http::router(legs, web::routes(web), config),
+        Places::new(config.connections_per_peer(), "connections"),
         tasks.clone(),
     ));
     Ok((http, grpc))

@@ -1,11 +1,16 @@
 //! Accepts connections for REST. Each must say what it wants in time, and take what it is answered.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, body::Body, extract::ConnectInfo};
 use chat_core::process::Shutdown;
-use hyper::{body::Incoming, server::conn::http1};
+use dialects::places::Places;
+use hyper::{
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
@@ -27,10 +32,14 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(20);
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 10_000;
 
+/// When less room than this is left, who was answered goes, so that others get in.
+const SCARCE: usize = CONNECTIONS / 10;
+
 /// Serves until shutdown begins; requests under way are answered then.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
+    peers: Places,
     tasks: Shutdown,
 ) -> anyhow::Result<()> {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -42,12 +51,14 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(its_own) = peers.enter(peer.ip().into()) else { continue };
                 // One connection's trouble is its own.
                 let _ = tune(&stream);
-                let serving = serve_one(stream, peer, router.clone(), tasks.clone());
+                let room = Arc::clone(&room);
+                let serving = serve_one(stream, peer, router.clone(), room, tasks.clone());
                 tasks.spawn(async move {
                     serving.await;
-                    drop(place);
+                    drop((place, its_own));
                 });
             }
             Err(cause) => {
@@ -64,10 +75,25 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE))
 }
 
-async fn serve_one(stream: TcpStream, peer: SocketAddr, router: Router, tasks: Shutdown) {
+async fn serve_one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    room: Arc<Semaphore>,
+    tasks: Shutdown,
+) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request.map(Body::new))
+        let answering = router.clone().oneshot(request.map(Body::new));
+        let room = Arc::clone(&room);
+        async move {
+            let Ok(mut response) = answering.await;
+            if room.available_permits() < SCARCE {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
