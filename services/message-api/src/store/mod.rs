@@ -10,6 +10,7 @@
 //! | `changes` | the changes since a seq, and heads |
 //! | `logs` | messages and changes in the order of their ids, for those who watch |
 //! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
+//! | `identities` | who of another issuer is which user |
 //! | `inbox` | somebody's rooms and directs, with what is unread |
 //! | `read_marks`, `media` | how far somebody has seen a conversation; what was uploaded |
 //! | `transaction` | running one, again after a deadlock |
@@ -29,6 +30,7 @@ mod directs;
 mod error;
 pub mod group_commit;
 mod hold;
+mod identities;
 mod inbox;
 mod insert;
 mod known;
@@ -57,6 +59,7 @@ use sqlx::{MySql, MySqlPool, pool::PoolConnection};
 use self::known::Known;
 pub use self::{
     error::StoreError,
+    identities::{Binding, Bound},
     logs::{Ids, Log, Sighting},
     media::Medium,
     users::{Account, NewAccount, Standing},
