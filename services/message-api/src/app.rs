@@ -7,7 +7,7 @@ use chat_core::{
     Chat,
     process::{Backoff, Shutdown, open_as_many_files_as_allowed},
 };
-use dialects::{accept, rest::RestState};
+use dialects::{accept, places::Places, rest::RestState};
 use futures_util::FutureExt;
 use redis_link::Line;
 use sqlx::mysql::MySqlConnectOptions;
@@ -158,7 +158,8 @@ async fn start(
     let legs = legs.merge(status.router().into());
     let listener = bind("HTTP_ADDR", config.http_addr)?;
     let router = http::router(legs, web::routes(web), config);
-    let serving = accept::serve(listener, router, tasks.clone());
+    let peers = Places::new(config.connections_per_peer(), "connections");
+    let serving = accept::serve(listener, router, peers, tasks.clone());
     let http = tasks.spawn(serving.map(Ok));
     Ok((http, grpc))
 }
