@@ -2,8 +2,8 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use chat_core::{ChatError, SessionId, User, UserId};
-use message_api::sessions::{Begun, Sessions};
+use chat_core::{ChatError, SessionId, User, UserId, clock};
+use message_api::sessions::{Begun, Known, Sessions};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use redis_link::Redis;
 use tokio::time::Instant;
@@ -101,6 +101,22 @@ async fn what_is_in_no_list_is_dead() {
     assert_eq!(end_all(&sessions).await, std::slice::from_ref(&begun.session.id));
     redis.set_ex::<_, _, ()>(&record, stored, 60).await.expect("stores");
     assert!(!lives(&sessions, &begun).await);
+}
+
+#[tokio::test]
+async fn a_token_of_another_issuer_begins_again_where_only_its_place_was_lost() {
+    let world = World::empty();
+    let sessions = world.sessions(TTL);
+    let (id, until) = (SessionId::of_secret("theirs"), clock::now() + TTL);
+    let enter = async || sessions.enter(&alice(), &id, until, |_| {}).await.expect("answers");
+    let living = enter().await;
+    assert_eq!(sessions.known(&id).await, Ok(living));
+    redis(&world).await.del::<_, ()>(key(&world, "user-sessions:1")).await.expect("deletes");
+    assert_eq!(sessions.known(&id).await, Ok(Known::Nothing));
+    let living = enter().await;
+    assert_eq!(sessions.known(&id).await, Ok(living));
+    sessions.end(&id, || {}).await.expect("ends");
+    assert_eq!((sessions.known(&id).await, enter().await), (Ok(Known::Ended), Known::Ended));
 }
 
 #[tokio::test]
