@@ -45,7 +45,7 @@ const REQUESTS: Duration = Duration::from_secs(13);
 /// What runs, in the order in which it stops: each feeds the next.
 #[derive(Default)]
 struct Stages {
-    /// REST and gRPC.
+    /// REST and gRPC, and the changes that their clients asked for.
     servers: Shutdown,
     /// Group commit.
     commits: Shutdown,
@@ -122,7 +122,8 @@ async fn start(
     stages: &Stages,
 ) -> Result<(Serving, Serving)> {
     let rules = rules(config, settings, health, stages).await?;
-    let library = Library::new(rules.store.clone(), settings.media.clone(), config.media_quota());
+    let (store, place) = (rules.store.clone(), settings.media.clone());
+    let library = Library::new(store, place, config.media_quota(), &stages.servers);
     let watches = Watches::start(rules.store.clone(), config.watches_max, &stages.servers);
     let chat: Arc<dyn Chat> = Arc::new(rules);
     let limits = config.limits();
@@ -209,6 +210,7 @@ async fn rules(
         store,
         sessions,
         publisher,
+        tasks: stages.servers.clone(),
     })
 }
 
