@@ -205,8 +205,8 @@ async fn closing_a_connection_leaves_nothing_half_done_at_the_end_of_the_process
         let after = Duration::from_micros(200) * number;
         cut(&program, &upload(&tokens[0].1), after).await;
     }
-    for (number, (name, token)) in (0..).zip(&tokens) {
-        let after = Duration::from_micros(150) * (number / 2);
+    for (number, (name, token)) in (0_u32..).zip(&tokens) {
+        let after = Duration::from_micros(200) * (number / 2).pow(2);
         if number % 2 == 0 {
             let request = format!(
                 "DELETE /api/auth/account HTTP/1.1\r\nHost: x\r\n\

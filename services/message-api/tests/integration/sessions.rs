@@ -70,13 +70,11 @@ async fn a_list_lives_as_long_as_what_was_used_last() {
     let (long, short) = (world.sessions(TTL), world.sessions(Duration::from_secs(2)));
     let begun = begin(&short).await;
     let mut redis = redis(&world).await;
+    let record = key(&world, &format!("session:{}", begun.session.id.as_str()));
     let mut lasts = async || {
-        let [list, record] = [
-            key(&world, "user-sessions:1"),
-            key(&world, &format!("session:{}", begun.session.id.as_str())),
-        ];
-        let record: i64 = redis.pttl(record).await.expect("a time");
-        let list: i64 = redis.pttl(list).await.expect("a time");
+        let mut both = redis::pipe();
+        both.atomic().pttl(key(&world, "user-sessions:1")).pttl(&record);
+        let (list, record): (i64, i64) = both.query_async(&mut redis).await.expect("times");
         assert!(list >= record, "{list} {record}");
         list
     };

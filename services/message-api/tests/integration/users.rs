@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -160,12 +160,31 @@ async fn once_a_deletion_is_confirmed_no_replica_stores_another_post() {
     assert_eq!(changes.last().map(|change| change.seq), Some(second.seq));
 }
 
-/// Logs in without end until refused; returns the logins.
-async fn eager(rules: Arc<Rules>, stop: Arc<AtomicBool>) -> Vec<Login> {
+/// Log-ins that race with something.
+#[derive(Default)]
+struct Race {
+    is_over: AtomicBool,
+    /// How many were let in.
+    begun: AtomicUsize,
+}
+
+impl Race {
+    async fn is_on(&self) {
+        while self.begun.load(Ordering::Relaxed) < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Logs in without end; returns the logins.
+async fn eager(rules: Arc<Rules>, race: Arc<Race>) -> Vec<Login> {
     let mut logins = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
+    while !race.is_over.load(Ordering::Relaxed) {
         match rules.log_in(username("alice"), password("pass")).await {
-            Ok(login) => logins.push(login),
+            Ok(login) => {
+                race.begun.fetch_add(1, Ordering::Relaxed);
+                logins.push(login);
+            }
             Err(refused) => assert_eq!(refused.code(), Code::InvalidCredentials, "{refused}"),
         }
     }
@@ -177,14 +196,14 @@ async fn no_session_outlives_its_account_however_logins_race_with_the_deletion()
     let world = World::new().await;
     let replicas = [world.replica(), world.replica()];
     let alice = register(&replicas[0], "alice").await.session.user;
-    let stop = Arc::new(AtomicBool::new(false));
+    let race = Arc::new(Race::default());
     let mut logins = JoinSet::new();
     for n in 0..6 {
-        logins.spawn(eager(Arc::clone(&replicas[n % 2].rules), Arc::clone(&stop)));
+        logins.spawn(eager(Arc::clone(&replicas[n % 2].rules), Arc::clone(&race)));
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    race.is_on().await;
     replicas[0].rules.delete_account(&alice).await.expect("deletes");
-    stop.store(true, Ordering::Relaxed);
+    race.is_over.store(true, Ordering::Relaxed);
     let began: Vec<_> = logins.join_all().await.into_iter().flatten().collect();
     assert!(!began.is_empty(), "some were let in before");
     let ids = began.into_iter().map(|login| login.session.id).collect();
@@ -196,18 +215,18 @@ async fn no_session_of_the_old_password_outlives_its_change_however_logins_race_
     let world = World::new().await;
     let replicas = [world.replica(), world.replica()];
     let kept = register(&replicas[0], "alice").await;
-    let stop = Arc::new(AtomicBool::new(false));
+    let race = Arc::new(Race::default());
     let mut logins = JoinSet::new();
     for n in 0..6 {
-        logins.spawn(eager(Arc::clone(&replicas[n % 2].rules), Arc::clone(&stop)));
+        logins.spawn(eager(Arc::clone(&replicas[n % 2].rules), Arc::clone(&race)));
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    race.is_on().await;
     let change = |current| {
         let (current, new) = (password(current), password("another"));
         replicas[0].rules.change_password(&kept.session, current, new)
     };
     change("pass").await.expect("changes");
-    stop.store(true, Ordering::Relaxed);
+    race.is_over.store(true, Ordering::Relaxed);
     let began: Vec<_> = logins.join_all().await.into_iter().flatten().collect();
     assert!(!began.is_empty(), "some were let in before");
     let mut ids: Vec<_> = began.into_iter().map(|login| login.session.id).collect();
