@@ -122,6 +122,7 @@ async fn start(
 ) -> Result<(Serving, Serving)> {
     let rules = rules(config, settings, health, stages).await?;
     let library = Library::new(rules.store.clone(), settings.media.clone(), config.media_quota());
+    stages.servers.spawn_until_stopped(library.clone().keep_clean());
     let watches = Watches::start(rules.store.clone(), config.watches_max, &stages.servers);
     let chat: Arc<dyn Chat> = Arc::new(rules);
     let limits = config.limits();

@@ -21,6 +21,7 @@ pub const TABLE: &[Metric] = &[
     ("switchboard_http_requests_total", Counter, &["status"], "Requests to REST."),
     ("switchboard_jwt_secrets_stale", Gauge, &[], "1 while JWT_SECRET_FILE can't be read or makes no sense."),
     ("switchboard_limited_total", Counter, &["what"], "Refused since there were too many: log-ins (`address`, `password`), registrations (`registrations`), hashing (`hashing`). `account`: tries narrowed for strangers since an account is being guessed at."),
+    ("switchboard_media_removed_total", Counter, &[], "Files removed: no message names them any more, or their upload was cut off."),
     ("switchboard_media_stored_total", Counter, &[], "Uploads stored."),
     ("switchboard_mysql_connections", Gauge, &[], "Connections to MySQL."),
     ("switchboard_mysql_connections_idle", Gauge, &[], "Connections to MySQL that nobody uses."),

@@ -15,6 +15,7 @@ mod outages;
 mod process;
 mod reads;
 mod refusals;
+mod removal;
 mod secrets;
 mod services;
 mod streams;

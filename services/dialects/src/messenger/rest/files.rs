@@ -229,11 +229,12 @@ pub(super) async fn serve(
     Ok(response)
 }
 
-/// A file never changes; whatever it is, it is shown and nothing in it runs.
+/// A file never changes, but may be removed, and must leave caches soon then. Whatever it is, it is
+/// shown and nothing in it runs.
 const SAFELY: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "sandbox; default-src 'none'"),
-    ("cache-control", "public, max-age=31536000, immutable"),
+    ("cache-control", "public, max-age=86400, immutable"),
     ("accept-ranges", "none"),
     // As whoever has the URL may have the file, pages of other origins may show it.
     ("cross-origin-resource-policy", "cross-origin"),
