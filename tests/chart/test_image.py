@@ -295,6 +295,8 @@ def test_the_programs_take_what_the_chart_gives_them(root, name, component):
         for secret in of_kind(found, "Secret")
         for key, value in secret["data"].items()
     }
+    for told in of_kind(found, "ConfigMap"):
+        files |= told["data"]
     at = root / "etc/switchboard/secrets"
     at.mkdir(parents=True, exist_ok=True)
     for variable, path in env(container).items():

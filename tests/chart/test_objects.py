@@ -1,5 +1,6 @@
 """The rendered objects: what the API takes, and what one says about another."""
 
+import json
 import re
 
 import helm_python as helm
@@ -284,10 +285,34 @@ def test_every_file_that_a_setting_names_is_mounted(found):
                 folder, file = path.rsplit("/", 1)
                 volume = volumes[mounts[folder]]
                 sources = volume.get("projected", {}).get("sources") or [volume]
-                files = [i["path"] for s in sources for i in s["secret"].get("items", [])]
+                files = [
+                    item["path"]
+                    for source in sources
+                    for kind in ("secret", "configMap")
+                    for item in source.get(kind, {}).get("items", [])
+                ]
                 assert file in files or (not files and file in ("tls.crt", "tls.key", "ca.crt")), (
                     name
                 )
+
+
+def test_message_api_reads_the_issuers_that_are_listed_and_may_reach_them():
+    found, given = rendered("every-setting"), values("every-setting")["issuers"]
+    [told] = of_kind(found, "ConfigMap")
+    assert json.loads(told["data"]["issuers.json"]) == given
+    [(spec, container)] = [(s, c) for of, _, s, c in services(found) if of == "message-api"]
+    folder, file = env(container)["ISSUERS_FILE"].rsplit("/", 1)
+    [name] = [m["name"] for m in container["volumeMounts"] if m["mountPath"] == folder]
+    [volume] = [volume for volume in spec["volumes"] if volume["name"] == name]
+    [source] = [s["configMap"] for s in volume["projected"]["sources"] if "configMap" in s]
+    assert name_of(told) == "ConfigMap/chat-issuers"
+    assert source == {"name": "chat-issuers", "items": [{"key": "issuers.json", "path": file}]}
+    for policy in of_kind(found, "NetworkPolicy"):
+        ports = [p["port"] for rule in policy["spec"]["egress"] for p in rule.get("ports", [])]
+        assert (8443 in ports) == (name_of(policy) == "NetworkPolicy/chat-message-api")
+    without = rendered("minimal")
+    assert not of_kind(without, "ConfigMap")
+    assert all("ISSUERS_FILE" not in env(c) for _, _, _, c in services(without))
 
 
 def test_every_pod_meets_the_restricted_standard(found):

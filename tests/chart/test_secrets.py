@@ -20,7 +20,7 @@ def secret_keys(found):
     for name, _, spec in pods(found):
         for volume in spec.get("volumes", []):
             for source in volume.get("projected", {}).get("sources", []):
-                for item in source["secret"]["items"]:
+                for item in source.get("secret", {}).get("items", []):
                     yield name, source["secret"]["name"], item["key"]
             if "secret" in volume:
                 yield name, volume["secret"]["secretName"], None

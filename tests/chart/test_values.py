@@ -18,6 +18,11 @@ def endpoint(url):
     return {"name": "AWS_ENDPOINT_URL", "value": url}
 
 
+def issuer(name, port=""):
+    """Whose tokens are believed."""
+    return {"issuer": name, "jwksUrl": f"https://id.example{port}/keys", "audience": "chat"}
+
+
 def with_value(path, value):
     """The minimal values, with one changed."""
     given = yaml.safe_load(yaml.safe_dump(MINIMAL))
@@ -55,6 +60,11 @@ def with_value(path, value):
         ("media.persistence.enabled", True, "exactly one of media.url"),
         ("gateway.autoscaling.minReplicas", 99, "gateway.autoscaling.minReplicas"),
         ("messageApi.autoscaling.minReplicas", 99, "messageApi.autoscaling.minReplicas"),
+        ("issuers", [{"issuer": "i"}], "/issuers/0"),
+        ("issuers", [issuer("i") | {"jwksUrl": "http://id.example/keys"}], "/issuers/0/jwksUrl"),
+        ("issuers", [issuer("i") | {"claim": "x"}], "'claim'"),
+        ("issuers", [issuer("i"), issuer("i")], "issuers has i twice"),
+        ("issuers", [issuer("i", ":8443")], "issuers.ports must have 8443, the port of jwksUrl of i"),
         ("grpcTls.enabled", True, "grpcTls.secret"),
         ("grpcTls", {"enabled": True, "secret": "s", "mutual": True}, "grpcTls.gatewaySecret"),
         ("ingress.enabled", True, "ingress.host"),

@@ -28,6 +28,13 @@
 {{- fail (printf "%s.autoscaling.minReplicas must not be greater than %s.autoscaling.maxReplicas" $name $name) -}}
 {{- end -}}
 {{- end -}}
+{{- $issuers := list -}}
+{{- range $v.issuers -}}
+{{- if has .issuer $issuers -}}
+{{- fail (printf "issuers has %s twice" .issuer) -}}
+{{- end -}}
+{{- $issuers = append $issuers .issuer -}}
+{{- end -}}
 {{- if and $v.grpcTls.enabled (not $v.grpcTls.secret) -}}
 {{- fail "grpcTls.secret must name a Secret with tls.crt, tls.key and ca.crt" -}}
 {{- end -}}
@@ -62,6 +69,9 @@
 {{- with $v.telemetry.endpoint -}}
 {{- $usual := ternary 443 80 (hasPrefix "https:" .) -}}
 {{- include "switchboard.checkPorts" (dict "name" "telemetry" "policy" $policy.telemetry "of" "telemetry.endpoint" "url" . "usual" $usual) -}}
+{{- end -}}
+{{- range $v.issuers -}}
+{{- include "switchboard.checkPorts" (dict "name" "issuers" "policy" $policy.issuers "of" (printf "jwksUrl of %s" .issuer) "url" .jwksUrl "usual" 443) -}}
 {{- end -}}
 {{- if hasPrefix "s3:" $v.media.url -}}
 {{- range $v.messageApi.env -}}

@@ -14,14 +14,16 @@
 //!
 //! Beside them `inbox`, of no protocol: what any client needs to draw its list of conversations.
 
+pub mod accept;
 pub mod address;
 pub mod allowance;
 pub mod chatto;
 pub mod conversations;
 pub mod edge;
 pub mod handshake;
-#[cfg(test)]
-mod hostile;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod hostile;
 mod inbox;
 pub mod live;
 pub mod messenger;

@@ -11,7 +11,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, response::IntoRespons
 use serde::Serialize;
 use status_board::{Condition, State as Expect};
 use telemetry::metrics::Metrics;
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{sync::watch, time::timeout};
 
 use crate::{sessions::Sessions, store::Store};
 
@@ -143,14 +143,13 @@ fn gauge_connections(store: &Store, sessions: &Sessions) {
     metrics::gauge!("switchboard_redis_connections_idle").set(idle as f64);
 }
 
-/// Serves for as long as it is polled.
-pub async fn serve(listener: TcpListener, health: Health, metrics: Metrics) -> std::io::Result<()> {
-    let router = Router::new()
+/// `/healthz`, `/readyz`, `/metrics`.
+pub fn router(health: Health, metrics: Metrics) -> Router {
+    Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .with_state(health)
-        .route("/metrics", get(async move || metrics.render()));
-    axum::serve(listener, router).await
+        .route("/metrics", get(async move || metrics.render()))
 }
 
 async fn readiness(State(health): State<Health>) -> impl IntoResponse {

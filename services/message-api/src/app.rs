@@ -1,13 +1,14 @@
 //! Puts the parts together, runs them, and stops them in order.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use chat_core::{
     Chat,
     process::{Backoff, Shutdown, open_as_many_files_as_allowed},
 };
-use dialects::rest::RestState;
+use dialects::{accept, rest::RestState};
+use futures_util::FutureExt;
 use redis_link::Line;
 use sqlx::mysql::MySqlConnectOptions;
 use status_board::{Board, Reporter};
@@ -22,12 +23,12 @@ use crate::{
     doorkeeper::Doorkeeper,
     grpc::{self, ServiceTokens},
     http,
+    issuers::{Issuers, Pace},
     media::Library,
     passwords::Passwords,
     publisher::Publisher,
-    serve,
     sessions::Sessions,
-    status::Status,
+    status::{Guests, Status},
     store::{Store, StoreError, database, group_commit::GroupCommit, migrate::migrate},
     tokens::Tokens,
     watch::Watches,
@@ -127,11 +128,13 @@ async fn start(
     let chat: Arc<dyn Chat> = Arc::new(rules);
     let limits = config.limits();
     let tasks = &stages.servers;
-    let listener = bind("GRPC_ADDR", config.grpc_addr).await?;
+    let listener = bind("GRPC_ADDR", config.grpc_addr)?;
     let (gateways, others) = (settings.service_token.as_ref(), settings.service_tokens.as_ref());
     let tokens = ServiceTokens::new(gateways, others).map_err(anyhow::Error::msg)?;
     tokens.follow(gateways, others, tasks);
-    let status = status(config, settings, health, metrics, tokens.clone(), &stages.publishing);
+    let door = Arc::new(Doorkeeper::new(&settings.redis, config.knocks()));
+    let guests = Guests::new(tokens.clone(), Arc::clone(&door), config.trusted_hops.into());
+    let status = status(config, settings, health, metrics, guests, &stages.publishing);
     let service =
         grpc::Service { chat: Arc::clone(&chat), limits, tokens, watches, stop: tasks.clone() };
     let tls = settings.grpc_tls.clone();
@@ -149,16 +152,14 @@ async fn start(
         guests: config.guests,
         lobby_max: config.lobby_max,
         origins: config.allowed_origins.clone().into(),
-        door: Arc::new(Doorkeeper::new(&settings.redis, config.knocks())),
+        door,
         trusted_hops: config.trusted_hops.into(),
     });
     let legs = legs.merge(status.router().into());
-    let listener = bind("HTTP_ADDR", config.http_addr).await?;
-    let http = tasks.spawn(serve::serve(
-        listener,
-        http::router(legs, web::routes(web), config),
-        tasks.clone(),
-    ));
+    let listener = bind("HTTP_ADDR", config.http_addr)?;
+    let router = http::router(legs, web::routes(web), config);
+    let serving = accept::serve(listener, router, tasks.clone());
+    let http = tasks.spawn(serving.map(Ok));
     Ok((http, grpc))
 }
 
@@ -168,14 +169,14 @@ fn status(
     settings: &Settings,
     health: &Health,
     metrics: Metrics,
-    tokens: ServiceTokens,
+    guests: Guests,
     tasks: &Shutdown,
 ) -> Status {
     let board = Board::new(&settings.redis, &Line::steady(&settings.redis));
     let me = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let reporter = Reporter::new(board.clone(), metrics, me, config.http_addr, &[]);
     let is_open = config.environment == Environment::Development;
-    let status = Status::new(board, reporter.latest(), tokens, is_open);
+    let status = Status::new(board, reporter.latest(), guests, is_open);
     let health = health.clone();
     tasks.spawn(reporter.run(move || health.condition(), tasks.clone()));
     status
@@ -202,6 +203,7 @@ async fn rules(
     Ok(Rules {
         group_commit: GroupCommit::start(&store, &publisher, &stages.commits),
         tokens,
+        issuers: Issuers::start(&settings.issuers, Pace::default(), &stages.servers)?,
         passwords: Passwords::new(config.hash_parallel())?,
         guests: config.guests,
         store,
@@ -211,23 +213,15 @@ async fn rules(
 }
 
 async fn serve_admin(address: SocketAddr, health: &Health, tasks: &Shutdown) -> Result<Metrics> {
-    let listener = bind("ADMIN_ADDR", address).await?;
+    let listener = bind("ADMIN_ADDR", address)?;
     let metrics = counts::start(tasks)?;
-    let serving = admin::serve(listener, health.clone(), metrics.clone());
-    tasks.spawn_until_stopped(logged("admin", serving));
+    let router = admin::router(health.clone(), metrics.clone());
+    tasks.spawn_until_stopped(accept::serve_newest(listener, router, tasks.clone()));
     Ok(metrics)
 }
 
-async fn logged(what: &'static str, serving: impl Future<Output = std::io::Result<()>>) {
-    if let Err(error) = serving.await {
-        tracing::error!(what, %error, "stopped serving");
-    }
-}
-
-async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{name}: can't serve {address}"))?;
+fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+    let listener = accept::bind(address).map_err(|e| anyhow::anyhow!("{name}: {e}"))?;
     tracing::info!(address = %listener.local_addr()?, "{name}");
     Ok(listener)
 }

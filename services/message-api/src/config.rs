@@ -11,14 +11,15 @@ use chat_core::{
 };
 use clap::{ArgAction, Parser, ValueEnum, value_parser};
 use redis_link::{Redis, RedisSettings};
+use rustls::ServerConfig;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlConnectOptions;
 use telemetry::TelemetrySettings;
-use tonic::transport::ServerTlsConfig;
 
 use crate::{
     doorkeeper::Knocks,
     grpc::{self, TokensFile},
+    issuers::{self, Issuer},
     media::Place,
     store::database,
     tokens::JwtSecrets,
@@ -193,6 +194,11 @@ pub struct Config {
     #[arg(long, env = "DATABASE_CA_FILE")]
     pub database_ca_file: Option<PathBuf>,
 
+    /// A JSON file with those whose tokens are believed beside our own: a list of `{"issuer", "jwksUrl",
+    /// "audience", "nameClaim"}`, the last one optional
+    #[arg(long, env = "ISSUERS_FILE")]
+    pub issuers_file: Option<PathBuf>,
+
     /// Bring the database up to date, say so, and exit with 0; needs DATABASE_URL only
     #[arg(long)]
     pub migrate: bool,
@@ -225,9 +231,11 @@ pub struct Settings {
     /// From SERVICE_TOKENS_FILE.
     pub service_tokens: Option<TokensFile>,
     /// From GRPC_TLS_….
-    pub grpc_tls: Option<ServerTlsConfig>,
+    pub grpc_tls: Option<Arc<ServerConfig>>,
     /// From MEDIA_URL.
     pub media: Place,
+    /// From ISSUERS_FILE.
+    pub issuers: Vec<Issuer>,
 }
 
 impl Config {
@@ -249,6 +257,7 @@ impl Config {
                 self.grpc_tls_client_ca_file.as_deref(),
             )?,
             media: Place::open(&self.media_url()?).map_err(|e| format!("MEDIA_URL: {e}"))?,
+            issuers: self.issuers()?,
         })
     }
 
@@ -276,6 +285,12 @@ impl Config {
             return Ok(None);
         }
         ServiceToken::read(value, file).map(Some)
+    }
+
+    fn issuers(&self) -> Result<Vec<Issuer>, String> {
+        let plain_http = self.environment == Environment::Development;
+        let file = self.issuers_file.as_deref();
+        file.map_or_else(|| Ok(Vec::new()), |file| issuers::read(file, plain_http))
     }
 
     /// How long texts and passwords may be.
@@ -390,6 +405,8 @@ mod tests {
             ("--allowed-origins=*", "ALLOWED_ORIGINS"),
             ("--hsts-seconds=x", "HSTS_SECONDS"),
             ("--media-quota=-1", "MEDIA_QUOTA"),
+            ("--issuers-file=/nonexistent", "ISSUERS_FILE"),
+            ("--issuers-file=/dev/null", "ISSUERS_FILE"),
         ] {
             let error = settings(&[change]).err().expect(change);
             assert!(error.contains(name), "{change}: {error}");

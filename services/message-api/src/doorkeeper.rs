@@ -11,6 +11,8 @@
 //!
 //! Only somebody behind the same address as the owner can use up what that address may try.
 //!
+//! Tokens of services are counted by address alike, where strangers can show them.
+//!
 //! | key | value |
 //! |---|---|
 //! | `{prefix}:knocks:{what}:{address}` | milliseconds since 1970 at which everything is free again |
@@ -28,7 +30,10 @@ use dialects::{address::Address, pace::Rate, rest::door::Door};
 use redis::{RedisResult, ScriptInvocation};
 use redis_link::{Line, Redis};
 
-use self::local::Local;
+pub(crate) use self::local::Local;
+
+/// Tokens of services that an address may show in vain.
+const WRONG_TOKENS: u32 = 30;
 
 /// Over which all is counted.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -150,6 +155,13 @@ impl Doorkeeper {
         self.ask::<()>(account.lane, call).await;
     }
 
+    /// Counts a service's token that is looked at. The error says how long to wait.
+    pub async fn may_show_token(&self, from: Address) -> Result<()> {
+        let rule = "too many wrong tokens from your address, try again later";
+        let knocked = self.knock("token", from, Some(wrong_tokens())).await;
+        knocked.map_err(refused("token", rule))
+    }
+
     fn account(&self, from: Address, name: &Username) -> Account {
         let name = name.key();
         let lane = self.redis.lane_of_key(&format!("guesses:{name}"));
@@ -171,6 +183,11 @@ impl Doorkeeper {
         let mut line = self.lines[lane].clone();
         in_time(call.invoke_async(&mut line)).await
     }
+}
+
+/// How many tokens an address may show in vain.
+pub(crate) fn wrong_tokens() -> Rate {
+    Rate::new(WRONG_TOKENS, WINDOW)
 }
 
 async fn in_time<T>(asked: impl Future<Output = RedisResult<T>>) -> Option<T> {

@@ -4,6 +4,7 @@
 //! stream, do so in posts.rs.
 
 mod gate;
+mod listen;
 mod parse;
 mod posts;
 mod server;

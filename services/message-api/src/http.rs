@@ -10,8 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chat_core::{Code, kept_span, root_span};
-use dialects::edge;
+use chat_core::{ChatError, Code, kept_span, root_span};
+use dialects::{edge, rest::retry_after};
 use serde_json::json;
 use telemetry::context::{self, TRACEPARENT};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -139,6 +139,15 @@ fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
 pub(crate) fn refusal(code: Code, sentence: &str) -> Response {
     let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Json(json!({"error": sentence, "code": code.as_str()}))).into_response()
+}
+
+/// The same for a refusal that may know when it is worth trying again.
+pub(crate) fn refusal_of(error: &ChatError) -> Response {
+    let mut response = refusal(error.code(), error.message());
+    if let Some(after) = error.retry_after() {
+        retry_after(&mut response, after);
+    }
+    response
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! | [`store`] | hop 6: SQL, group commit, migrations |
 //! | [`publisher`] | hop 7: Redis PUBLISH after the commit |
 //! | [`sessions`], [`tokens`], [`passwords`] | who is who |
+//! | [`issuers`] | tokens of others, and their keys |
 //! | [`doorkeeper`] | who knocks too often waits outside |
 //! | `refusals` | what of a run is refused before the rest is asked for |
 //! | [`watch`] | everything durable, as a stream for other services |
@@ -28,11 +29,11 @@ pub mod counts;
 pub mod doorkeeper;
 pub mod grpc;
 pub mod http;
+pub mod issuers;
 pub mod media;
 pub mod passwords;
 pub mod publisher;
 mod refusals;
-mod serve;
 pub mod sessions;
 pub mod status;
 pub mod store;

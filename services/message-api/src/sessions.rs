@@ -2,10 +2,12 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `{prefix}:session:{SessionId}` | JSON, who it is; expires when not used for long |
+//! | `{prefix}:session:{SessionId}` | JSON, who it is; expires when not used for long, or with its token. Empty: it has ended, and its token must not begin it again |
 //! | `{prefix}:user-sessions:{user id}` | sorted set of that user's session ids by when they began; expires no sooner than they |
 //!
 //! In a cluster each key lies in the lane of its name, so no command concerns two of them.
+
+mod entered;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,10 +20,17 @@ use redis_link::{Line, Redis};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use self::entered::left;
+pub use self::entered::{Entered, Known};
+use crate::issuers::{LEEWAY, LONGEST_LIFE};
+
 type Result<T, E = ChatError> = std::result::Result<T, E>;
 
 /// Sessions that one user may have; the oldest ends when there would be more.
 const MOST_PER_USER: isize = 1_000;
+
+/// The least time for which a user's list is kept: sessions by tokens of others last no longer.
+const LISTED: Duration = LONGEST_LIFE.saturating_add(LEEWAY.saturating_mul(2));
 
 /// Connections to each server of Redis.
 const CONNECTIONS: usize = 16;
@@ -45,6 +54,9 @@ struct Record {
     username: String,
     /// Milliseconds since 1970.
     began: i64,
+    /// Of a session by a token of another issuer: when that token ends, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 /// A session just begun.
@@ -68,25 +80,39 @@ impl Sessions {
     pub async fn begin(&self, user: &User) -> Result<Begun> {
         let secret = URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 32]>());
         let id = SessionId::of_secret(&secret);
-        let record = Record::of(user)?;
-        let (lane, index) = self.index(user.id);
-        let ttl = self.ttl.as_secs();
-        // The list first: a session that is in no list could not be ended with its account.
+        let record = Record::of(user, None)?;
+        let too_many = self.enlist(user.id, &id).await?;
+        let (lane, key) = self.key(&id);
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(record).arg("EX").arg(self.ttl.as_secs());
+        self.ask::<()>(lane, &set).await?;
+        let ended = self.end_each(too_many).await?;
+        Ok(Begun { session: Session { id, user: user.clone() }, secret: secret.into(), ended })
+    }
+
+    /// Puts a session on its user's list, before it begins: one that is in no list could not be ended
+    /// with its account. Answers those for which there is no room any more.
+    async fn enlist(&self, user: UserId, id: &SessionId) -> Result<Vec<SessionId>> {
+        let (lane, index) = self.index(user);
         let mut pipe = redis::pipe();
         pipe.zadd(&index, id.as_str(), clock::millis(clock::now())).ignore();
         pipe.zrange(&index, 0, -MOST_PER_USER - 1);
         pipe.zremrangebyrank(&index, 0, -MOST_PER_USER - 1).ignore();
-        pipe.expire(&index, i64::try_from(ttl).unwrap_or(i64::MAX)).ignore();
+        pipe.expire(&index, self.listed_for()).ignore();
         let (too_many,): (Vec<String>,) = self.ask_all(lane, &pipe).await?;
-        let (lane, key) = self.key(&id);
-        let mut set = redis::cmd("SET");
-        set.arg(key).arg(record).arg("EX").arg(ttl);
-        self.ask::<()>(lane, &set).await?;
-        let ended: Vec<_> = too_many.iter().filter_map(|raw| SessionId::parse(raw)).collect();
-        for old in &ended {
-            self.end(old).await?;
+        Ok(too_many.iter().filter_map(|raw| SessionId::parse(raw)).collect())
+    }
+
+    /// How long a list is kept after its last use, in seconds.
+    fn listed_for(&self) -> i64 {
+        i64::try_from(self.ttl.max(LISTED).as_secs()).unwrap_or(i64::MAX)
+    }
+
+    async fn end_each(&self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>> {
+        for session in &sessions {
+            self.end(session).await?;
         }
-        Ok(Begun { session: Session { id, user: user.clone() }, secret: secret.into(), ended })
+        Ok(sessions)
     }
 
     /// The session of a cookie's value, if it lives. It then lives on for its whole time.
@@ -94,31 +120,45 @@ impl Sessions {
         self.touch(SessionId::of_secret(secret.expose_secret())).await
     }
 
-    /// The session of an id, if it lives. It then lives on for its whole time.
+    /// The session of an id, if it lives and is no token's of another issuer. It then lives on for its
+    /// whole time.
     pub async fn touch(&self, id: SessionId) -> Result<Option<Session>> {
         let (ttl, (lane, key)) = (self.ttl.as_secs(), self.key(&id));
         let mut get = redis::cmd("GETEX");
         get.arg(key).arg("EX").arg(ttl);
         let stored: Option<String> = self.ask(lane, &get).await?;
-        let Some(user) = stored.as_deref().map(Record::user).transpose()? else {
+        let stored = stored.filter(|stored| !stored.is_empty());
+        let Some(record) = stored.as_deref().map(Record::parse).transpose()? else {
             return Ok(None);
         };
+        if record.until.is_some() {
+            return Ok(None);
+        }
+        let user = record.user()?;
         // A session that is in no list could not be ended with its account.
         let (lane, index) = self.index(user.id);
-        let list = Cmd::expire(index, i64::try_from(ttl).unwrap_or(i64::MAX));
-        self.ask::<()>(lane, &list).await?;
+        self.ask::<()>(lane, &Cmd::expire(index, self.listed_for())).await?;
         Ok(Some(Session { id, user }))
     }
 
-    /// Ends a session. Ending a dead one is fine.
+    /// Ends a session. Ending a dead one is fine. That of a token of another issuer leaves a mark for
+    /// as long as the token lasts, so that it does not begin again.
     pub async fn end(&self, id: &SessionId) -> Result<()> {
         let (lane, key) = self.key(id);
-        let stored: Option<String> = self.ask(lane, redis::cmd("GETDEL").arg(key)).await?;
-        if let Some(stored) = stored {
-            let (lane, index) = self.index(Record::user(&stored)?.id);
-            self.ask::<()>(lane, &Cmd::zrem(index, id.as_str())).await?;
-        }
-        Ok(())
+        let stored: Option<String> = self.ask(lane, &Cmd::get(&key)).await?;
+        let Some(stored) = stored.filter(|stored| !stored.is_empty()) else { return Ok(()) };
+        let record = Record::parse(&stored)?;
+        let end = match record.until {
+            // For longer than a replica whose clock is behind believes the token.
+            Some(until) => {
+                let marked = left(until).saturating_add_unsigned(LEEWAY.as_secs());
+                redis::cmd("SET").arg(key).arg("").arg("EX").arg(marked).clone()
+            }
+            None => Cmd::del(key),
+        };
+        self.ask::<()>(lane, &end).await?;
+        let (lane, index) = self.index(UserId(record.user_id));
+        self.ask::<()>(lane, &Cmd::zrem(index, id.as_str())).await
     }
 
     /// Ends all sessions of a user, or all but one, and returns those that ended.
@@ -149,11 +189,12 @@ impl Sessions {
         let answers = lanes.into_iter().map(async |(lane, ids)| {
             let mut pipe = redis::pipe();
             for id in &ids {
-                pipe.exists(self.key(id).1);
+                pipe.strlen(self.key(id).1);
             }
-            let lives: Vec<bool> = self.ask_all(lane, &pipe).await?;
+            let lengths: Vec<u64> = self.ask_all(lane, &pipe).await?;
+            // What is empty has ended.
             Ok::<_, ChatError>(
-                ids.into_iter().zip(lives).filter_map(|(id, lives)| lives.then_some(id)),
+                ids.into_iter().zip(lengths).filter_map(|(id, length)| (length > 0).then_some(id)),
             )
         });
         let answers: Vec<_> = try_join_all(answers).await?;
@@ -224,19 +265,26 @@ fn down(cause: impl std::fmt::Display) -> ChatError {
 }
 
 impl Record {
-    fn of(user: &User) -> Result<String> {
+    fn of(user: &User, until: Option<i64>) -> Result<String> {
         let record = Self {
             user_id: user.id.0,
             username: user.name.to_string(),
             began: clock::millis(clock::now()),
+            until,
         };
         serde_json::to_string(&record).map_err(|e| ChatError::internal("writing a session", e))
     }
 
-    fn user(stored: &str) -> Result<User> {
-        let invalid = |e: String| ChatError::internal("a stored session is invalid", e);
-        let record: Self = serde_json::from_str(stored).map_err(|e| invalid(e.to_string()))?;
-        let name = Username::parse(&record.username).map_err(|e| invalid(e.to_string()))?;
-        Ok(User { id: UserId(record.user_id), name })
+    fn parse(stored: &str) -> Result<Self> {
+        serde_json::from_str(stored).map_err(invalid)
     }
+
+    fn user(&self) -> Result<User> {
+        let name = Username::parse(&self.username).map_err(invalid)?;
+        Ok(User { id: UserId(self.user_id), name })
+    }
+}
+
+fn invalid(cause: impl std::fmt::Display) -> ChatError {
+    ChatError::internal("a stored session is invalid", cause)
 }

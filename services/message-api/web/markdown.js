@@ -10,9 +10,22 @@ const escapeHtml = (text) =>
 /** Only our own files are loaded: an image elsewhere would tell its server who reads. */
 const isOurs = (href) => /^\/media\/[\w-]+$/.test(href ?? "");
 
+/** A table of more cells stays text: short rows are filled up, so that 4 kB would become half a million. */
+const CELLS_MAX = 1000;
+
+/** What becomes more HTML than this stays text: a link's long address, named once, can be used 500 times. */
+const HTML_MAX = 65536;
+
+const isHuge = (source) => {
+  const rows = source.split("\n");
+  return rows.length * rows[0].split("|").length > CELLS_MAX;
+};
+
 const marked = new Marked({
   gfm: true,
   breaks: true,
+  // `undefined` says that no table begins here, and `false` lets marked see.
+  tokenizer: { table: (source) => (isHuge(source) ? undefined : false) },
   renderer: {
     html: ({ text }) => escapeHtml(text),
     checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
@@ -66,7 +79,8 @@ const plain = (text) => {
 export function render(text) {
   if (DEEP.test(text)) return plain(text);
   try {
-    return DOMPurify.sanitize(marked.parse(text, { async: false }), ALLOWED);
+    const html = marked.parse(text, { async: false });
+    return html.length > HTML_MAX ? plain(text) : DOMPurify.sanitize(html, ALLOWED);
   } catch (cause) {
     console.info("shown as it was typed:", cause.message);
     return plain(text);

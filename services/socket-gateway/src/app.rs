@@ -8,6 +8,7 @@ use chat_core::{
     process::{Shutdown, open_as_many_files_as_allowed},
 };
 use dialects::{
+    accept,
     allowance::Allowances,
     chatto::socket::ChattoLeg,
     conversations, edge,
@@ -68,8 +69,8 @@ pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
     #[cfg(feature = "sabotage")]
     crate::sabotage::choose(config.sabotage.as_deref());
     settings.redis.check().await?;
-    let listener = server::bind(config.http_addr)?;
-    let admin_listener = server::bind(config.admin_addr)?;
+    let listener = accept::bind(config.http_addr)?;
+    let admin_listener = accept::bind(config.admin_addr)?;
     // First only readiness goes, then what serves clients.
     let (leaving, shutdown) = (Shutdown::new(), Shutdown::new());
     // The bus and the admin port live until the last socket is gone.
@@ -90,12 +91,8 @@ pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
     };
     let watched = health.clone();
     background.spawn(reporter.run(move || watched.condition(), background.clone()));
-    let admin = axum::serve(admin_listener, admin::router(health));
-    background.spawn_until_stopped(async move {
-        if let Err(cause) = admin.await {
-            tracing::error!(%cause, "the admin port failed");
-        }
-    });
+    let admin = accept::serve_newest(admin_listener, admin::router(health), background.clone());
+    background.spawn_until_stopped(admin);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let accepting = server::serve(
         listener,

@@ -1,7 +1,7 @@
 //! Accepts connections. Each has a kill switch and a write deadline, and must say what it wants
 //! in time.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -37,23 +37,6 @@ const HEAD_MAX: usize = 32 * 1024;
 
 /// Bytes that may wait unsent in the kernel for one client: the rest waits where it is counted.
 const UNSENT: u32 = 128 * 1024;
-
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 4_096;
-
-/// Binds a port. The error is one sentence.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    let listen = || -> io::Result<TcpListener> {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
-    };
-    listen().map_err(|cause| format!("can't listen on {address}: {cause}"))
-}
 
 /// Serves until shutdown begins; connections that are open then live on.
 pub(crate) async fn serve(

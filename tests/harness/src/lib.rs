@@ -24,6 +24,7 @@
 //! | [`deaf`] | a Socket.IO client that stops reading |
 //! | [`plain`] | a WebSocket client for JSON frames |
 //! | [`http`] | an HTTP client that keeps cookies |
+//! | [`issuer`] | an issuer of tokens, with its keys and the server that tells them |
 //! | [`collector`] | a collector of traces |
 //! | [`mailbox`] | what a client has heard, and waiting for more |
 
@@ -31,6 +32,7 @@ pub mod arena;
 pub mod collector;
 pub mod deaf;
 pub mod http;
+pub mod issuer;
 pub mod mailbox;
 pub mod person;
 pub mod plain;

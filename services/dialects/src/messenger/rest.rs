@@ -2,6 +2,7 @@
 
 mod answers;
 mod files;
+mod form;
 
 use axum::{
     Json,
@@ -18,6 +19,8 @@ use utoipa_axum::{
 use self::answers::{
     Account, Conflict, Done, Invalid, NewPassword, Refusal, Token, Unauthorized, parse_registration,
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub use self::form::hostile::{Outcome, read_form};
 use crate::{
     address::Address,
     rest::{

@@ -40,7 +40,7 @@ pub(crate) fn refusal_of(error: &ChatError, body: impl Serialize) -> Response {
 }
 
 /// Says when it is worth trying again; the header has whole seconds.
-pub(crate) fn retry_after(response: &mut Response, after: Duration) {
+pub fn retry_after(response: &mut Response, after: Duration) {
     let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
     response.headers_mut().insert(RETRY_AFTER_HEADER, seconds.max(1).into());
 }

@@ -33,6 +33,7 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::answer::retry_after;
 use self::{door::Door, pages::Pages};
 use crate::{chatto, conversations, inbox, messenger, one_to_one, tinychat};
 

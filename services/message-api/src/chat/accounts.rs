@@ -74,6 +74,9 @@ impl Rules {
                 self.sessions.of_secret(&secret).await?.ok_or_else(ChatError::unauthorised)
             }
             Credential::Token(token) => {
+                if let Some(identity) = self.issuers.verify(&token).await {
+                    return self.session_of_identity(identity?).await;
+                }
                 let claimed = self.tokens.verify(&token)?;
                 let living = self.sessions.touch(claimed.id.clone()).await?;
                 living.filter(|session| *session == claimed).ok_or_else(invalid_token)

@@ -3,6 +3,7 @@
 //! | module | verbs |
 //! |---|---|
 //! | `accounts` | register, log in, authenticate, end sessions, admit guests |
+//! | `identities` | who comes with a token of another issuer |
 //! | `password` | change a password |
 //! | `deletion` | delete an account |
 //! | `conversations` | make and list rooms, open and list directs |
@@ -13,6 +14,7 @@
 mod accounts;
 mod conversations;
 mod deletion;
+mod identities;
 mod messages;
 mod password;
 mod reads;
@@ -33,6 +35,7 @@ use chat_core::{
 use time::OffsetDateTime;
 
 use crate::{
+    issuers::Issuers,
     passwords::Passwords,
     publisher::{Publisher, topics},
     sessions::Sessions,
@@ -50,6 +53,8 @@ pub struct Rules {
     pub sessions: Sessions,
     /// JWTs.
     pub tokens: Tokens,
+    /// Tokens of others.
+    pub issuers: Issuers,
     /// Hashing.
     pub passwords: Passwords,
     /// Telling the gateways.

@@ -1,4 +1,4 @@
-//! What one replica counts for itself while Redis is away.
+//! What one replica counts for itself: all while Redis is away, and what Redis is never asked about.
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ const MOST: usize = 20_000;
 
 /// By key, the moment at which everything is free again.
 #[derive(Debug, Default)]
-pub(super) struct Local(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Local(Mutex<HashMap<String, Instant>>);
 
 impl Local {
     /// Takes one. The error is how long to wait.
-    pub(super) fn take(&self, key: &str, rate: Rate) -> Result<(), Duration> {
+    pub(crate) fn take(&self, key: &str, rate: Rate) -> Result<(), Duration> {
         let (mut used, now) = (self.used(), Instant::now());
         if let Some(free_at) = used.get_mut(key) {
             return rate.take(free_at, now);

@@ -1,29 +1,36 @@
 //! What every call passes before it reaches its verb: whose token is shown, how much time there is,
 //! and what it came to, in the words of our refusals.
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::HeaderMap,
     middleware::Next,
     response::Response,
 };
 use chat_core::{ChatError, Code as Reason};
+use dialects::address::Address;
 use switchboard_proto::{
     AUTHORIZATION,
     status::{DEADLINE_EXCEEDED, SERVICE_TOKEN_REFUSED, UNIMPLEMENTED, from_error, with_reason},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-use super::tokens::{ServiceTokens, Shown};
+use super::{
+    listen::Caller,
+    tokens::{ServiceTokens, Shown},
+};
+use crate::doorkeeper::{Local, wrong_tokens};
 
 /// The longest that a call may take, whatever its caller allows.
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
 /// So much earlier than its caller gives up a call is answered, if it allows that much.
 const MARGIN: Duration = Duration::from_millis(10);
+/// How long a refusal waits for its answer if there were too many from its address.
+const SLOWLY: Duration = Duration::from_secs(1);
 /// How the library begins to say that a body is no message of the verb's type.
 const NO_MESSAGE: &str = "failed to decode Protobuf message";
 /// What needs no token: probes have none.
@@ -33,20 +40,48 @@ const HEALTH: &str = "/grpc.health.v1.Health/";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(pub(super) Instant);
 
+/// Knows who may pass, and who has tried in vain. Clones share it.
+#[derive(Clone)]
+pub(super) struct Gate {
+    tokens: ServiceTokens,
+    refused: Arc<Local>,
+}
+
+impl Gate {
+    pub(super) fn new(tokens: ServiceTokens) -> Self {
+        Self { tokens, refused: Arc::default() }
+    }
+
+    /// A call is refused: said in the log, unless its address has been refused too often; then it
+    /// waits instead. Who shows a right token is never kept waiting.
+    async fn bears(&self, peer: Option<ConnectInfo<SocketAddr>>, path: &str) {
+        let from = peer.map(|ConnectInfo(peer)| Address::from(peer.ip()).to_string());
+        let from = from.unwrap_or_default();
+        match self.refused.take(&from, wrong_tokens()) {
+            Ok(()) => {
+                tracing::warn!(path, from, "a call without the token of a service was refused");
+            }
+            Err(_) => sleep(SLOWLY).await,
+        }
+    }
+}
+
 /// Lets a call pass that shows a service's token, in the time that it has.
-pub(super) async fn pass(
-    State(tokens): State<ServiceTokens>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
+    let shown = token(request.headers());
+    let known = shown.and_then(|shown| Some((shown, gate.tokens.owner(shown)?)));
+    if let (Some(caller), Some(_)) = (request.extensions().get::<Caller>(), &known) {
+        caller.is_known();
+    }
     if path.starts_with(HEALTH) {
         return next.run(request).await;
     }
-    let shown = token(request.headers());
-    let Some((shown, service)) = shown.and_then(|shown| Some((shown, tokens.owner(shown)?))) else {
-        tracing::warn!(path, "a call without the token of a service was refused");
+    let Some((shown, service)) = known else {
         count("none", &path, Code::Unauthenticated);
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().copied();
+        drop(request);
+        gate.bears(peer, &path).await;
         let sentence = "show the token of a service: `authorization: Bearer <token>`";
         return with_reason(Code::Unauthenticated, SERVICE_TOKEN_REFUSED, sentence).into_http();
     };

@@ -1,38 +1,42 @@
 //! The gRPC server: the verbs and reflection behind the services' tokens, health in the open.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
-
 use chat_core::process::Shutdown;
+use rustls::ServerConfig;
 use switchboard_proto::{DESCRIPTORS, v1::chat_service_server::ChatServiceServer};
 use tokio::net::TcpListener;
-use tonic::{
-    server::NamedService,
-    service::Routes,
-    transport::{Server, ServerTlsConfig, server::TcpIncoming},
-};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::{server::NamedService, service::Routes};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{Service, gate, spans, timing::Timing};
+use super::{
+    Service,
+    gate::{self, Gate},
+    listen::Listener,
+    timing::Timing,
+};
 use crate::admin::Health;
 
 /// Largest request: 10,000 ids of conversations, or one message of any length we accept.
 const REQUEST_MAX: usize = 1 << 20;
-/// A peer that does not answer a ping in this time is dead.
-const KEEPALIVE: Duration = Duration::from_secs(10);
+/// Largest question of a probe, which needs no token: the name of a service.
+const PROBE_MAX: usize = 1 << 10;
 
 /// Serves until shutdown begins and the last call has been answered. Over TLS if that is configured.
 pub async fn serve(
     listener: TcpListener,
     service: Service,
-    tls: Option<ServerTlsConfig>,
+    tls: Option<Arc<ServerConfig>>,
     health: Health,
     tasks: Shutdown,
 ) -> anyhow::Result<()> {
     let tokens = service.tokens.clone();
     let service = ChatServiceServer::new(service).max_decoding_message_size(REQUEST_MAX);
     let (reporter, health_service) = tonic_health::server::health_reporter();
+    let health_service = health_service.max_decoding_message_size(PROBE_MAX);
     tasks.spawn_until_stopped(report(reporter.clone(), health));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -41,32 +45,24 @@ pub async fn serve(
             // What refusals carry.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::new(service)
+    let router = Routes::new(service)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         // Of the clients in use, many ask this way.
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
-        .layer(from_fn_with_state(tokens, gate::pass));
-    let mut server = Server::builder()
-        .trace_fn(spans::of_call)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE));
-    if let Some(tls) = tls {
-        server = server.tls_config(tls)?;
-    }
-    let stopping = tasks.clone();
-    server
-        .layer(Timing)
-        .add_routes(Routes::from(routes))
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async move {
-                stopping.begun().await;
-                tell(&reporter, ServingStatus::NotServing).await;
-            },
-        )
-        .await?;
+        .layer(from_fn_with_state(Gate::new(tokens), gate::pass))
+        .layer(Timing);
+    let leaving = CancellationToken::new();
+    let tls = tls.map(TlsAcceptor::from);
+    let serving = Listener { router, tls, leaving: leaving.clone(), tasks: tasks.clone() };
+    let stopping = async {
+        tasks.begun().await;
+        // Who watches hears it before the connection ends.
+        tell(&reporter, ServingStatus::NotServing).await;
+        leaving.cancel();
+    };
+    tokio::join!(serving.serve(listener), stopping);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ const SERVICE: &str = "/switchboard.v1.ChatService/";
 
 /// The span of a call. A stream of posts has none, since it outlives all traces: each of its posts
 /// says where it belongs.
-pub(super) fn of_call(request: &Request<()>) -> Span {
+pub(super) fn of_call<B>(request: &Request<B>) -> Span {
     let method = match request.uri().path().strip_prefix(SERVICE) {
         None | Some("PostMessages") => return Span::none(),
         Some(method) => method,

@@ -1,12 +1,13 @@
 //! The certificates of gRPC.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use chat_core::process::{read_certificates, read_key};
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, server::WebPkiClientVerifier};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-/// How long a caller may take to show its certificate.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// What is spoken over it.
+const ALPN: &[u8] = b"h2";
 
 /// From GRPC_TLS_CERT_FILE, GRPC_TLS_KEY_FILE and GRPC_TLS_CLIENT_CA_FILE; none without them. The
 /// error is one sentence that names the setting.
@@ -14,7 +15,7 @@ pub fn tls(
     cert: Option<&Path>,
     key: Option<&Path>,
     client_ca: Option<&Path>,
-) -> Result<Option<ServerTlsConfig>, String> {
+) -> Result<Option<Arc<ServerConfig>>, String> {
     let (cert, key) = match (cert, key) {
         (Some(cert), Some(key)) => (cert, key),
         (None, None) if client_ca.is_none() => return Ok(None),
@@ -23,15 +24,45 @@ pub fn tls(
     };
     let cert = read_certificates("GRPC_TLS_CERT_FILE", cert)?;
     let key = read_key("GRPC_TLS_KEY_FILE", key)?;
-    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(cert, key)).timeout(HANDSHAKE);
-    if let Some(path) = client_ca {
-        let ca = read_certificates("GRPC_TLS_CLIENT_CA_FILE", path)?;
-        tls = tls.client_ca_root(Certificate::from_pem(ca));
+    let client_ca = match client_ca {
+        Some(path) => Some(read_certificates("GRPC_TLS_CLIENT_CA_FILE", path)?),
+        None => None,
+    };
+    let roots = client_ca
+        .map(|pem| roots(&pem).map_err(|e| format!("GRPC_TLS_CLIENT_CA_FILE can't be used: {e}")))
+        .transpose()?;
+    let config = config(&cert, &key, roots)
+        .map_err(|e| format!("GRPC_TLS_KEY_FILE and GRPC_TLS_CERT_FILE can't be used: {e}"))?;
+    Ok(Some(Arc::new(config)))
+}
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn certificates(pem: &[u8]) -> Outcome<Vec<CertificateDer<'static>>> {
+    Ok(CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?)
+}
+
+fn roots(pem: &[u8]) -> Outcome<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate)?;
     }
-    // Do they fit together?
-    Server::builder().tls_config(tls.clone()).map_err(|e| {
-        let cause = e.source().map_or_else(String::new, |cause| format!(": {cause}"));
-        format!("GRPC_TLS_KEY_FILE and GRPC_TLS_CERT_FILE can't be used{cause}")
-    })?;
-    Ok(Some(tls))
+    Ok(roots)
+}
+
+/// The error says whether certificate and key fit together.
+fn config(cert: &[u8], key: &[u8], client_roots: Option<RootCertStore>) -> Outcome<ServerConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let builder = match client_roots {
+        None => builder.with_no_client_auth(),
+        Some(roots) => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build()?,
+        ),
+    };
+    let key = PrivateKeyDer::from_pem_slice(key)?;
+    let mut config = builder.with_single_cert(certificates(cert)?, key)?;
+    config.alpn_protocols.push(ALPN.into());
+    Ok(config)
 }

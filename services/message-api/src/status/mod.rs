@@ -1,9 +1,11 @@
 //! `/status.json`: what all replicas of both services do just now, for the page `/status` and for
 //! whoever else may know. Read from the status board; nothing of it is kept here.
 
+mod guests;
 mod overview;
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +13,7 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{ConnectInfo, State},
     http::{
         HeaderMap,
         header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
@@ -23,8 +25,9 @@ use chat_core::Code;
 use status_board::{Beat, Board, Heard};
 use tokio::sync::{Mutex, watch};
 
+pub use self::guests::Guests;
 use self::overview::Overview;
-use crate::{grpc::ServiceTokens, http};
+use crate::http;
 
 /// For so long an answer is given to everybody who asks: however many look, Redis hears of it twice
 /// a second.
@@ -38,7 +41,7 @@ struct Inner {
     board: Board,
     /// This replica's own beat.
     own: watch::Receiver<Beat>,
-    tokens: ServiceTokens,
+    guests: Guests,
     /// May anybody look who shows no token?
     is_open: bool,
     last: Mutex<Option<(Instant, Bytes)>>,
@@ -47,26 +50,13 @@ struct Inner {
 impl Status {
     /// Reads the board; `own` is this replica's beat, for times when it can't be read.
     #[must_use]
-    pub fn new(
-        board: Board,
-        own: watch::Receiver<Beat>,
-        tokens: ServiceTokens,
-        is_open: bool,
-    ) -> Self {
-        Self(Arc::new(Inner { board, own, tokens, is_open, last: Mutex::default() }))
+    pub fn new(board: Board, own: watch::Receiver<Beat>, guests: Guests, is_open: bool) -> Self {
+        Self(Arc::new(Inner { board, own, guests, is_open, last: Mutex::default() }))
     }
 
     /// The route.
     pub fn router(self) -> Router {
         Router::new().route("/status.json", get(status)).with_state(self)
-    }
-
-    /// Shows it the token of a service, or nothing where that is enough?
-    fn may_look(&self, headers: &HeaderMap) -> bool {
-        match headers.contains_key(AUTHORIZATION) {
-            true => self.0.tokens.caller(headers).is_some(),
-            false => self.0.is_open,
-        }
     }
 
     /// The answer, as JSON. The first who asks when it is old reads, the others wait for that.
@@ -90,12 +80,25 @@ impl Status {
     }
 }
 
-async fn status(State(status): State<Status>, headers: HeaderMap) -> Response {
-    if !status.may_look(&headers) {
-        let sentence = "show the token of a service: `authorization: Bearer <token>`";
-        let refusal = http::refusal(Code::Unauthorised, sentence);
-        return ([(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")], refusal).into_response();
+async fn status(
+    State(status): State<Status>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let is_let_in = match headers.contains_key(AUTHORIZATION) {
+        true => status.0.guests.lets_in(peer, &headers).await,
+        false => Ok(status.0.is_open),
+    };
+    match is_let_in {
+        Ok(true) => {
+            let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+            (headers, status.answer().await).into_response()
+        }
+        Ok(false) => {
+            let sentence = "show the token of a service: `authorization: Bearer <token>`";
+            let refusal = http::refusal(Code::Unauthorised, sentence);
+            ([(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")], refusal).into_response()
+        }
+        Err(refusal) => http::refusal_of(&refusal),
     }
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    (headers, status.answer().await).into_response()
 }

@@ -10,6 +10,7 @@
 //! | `changes` | the changes since a seq, and heads |
 //! | `logs` | messages and changes in the order of their ids, for those who watch |
 //! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
+//! | `identities` | who of another issuer is which user |
 //! | `inbox` | somebody's rooms and directs, with what is unread |
 //! | `read_marks` | how far somebody has seen a conversation |
 //! | `media`, `mentions` | what was uploaded; which messages name it |
@@ -30,6 +31,7 @@ mod directs;
 mod error;
 pub mod group_commit;
 mod hold;
+mod identities;
 mod inbox;
 mod insert;
 mod known;
@@ -60,6 +62,7 @@ use tokio::sync::Notify;
 use self::known::Known;
 pub use self::{
     error::StoreError,
+    identities::{Binding, Bound},
     logs::{Ids, Log, Sighting},
     media::{Doomed, Medium},
     users::{Account, NewAccount, Standing},

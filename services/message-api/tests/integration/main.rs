@@ -7,6 +7,7 @@ mod concurrency;
 mod conversations;
 mod directs;
 mod flags;
+mod identities;
 mod inbox;
 mod lone;
 mod media;

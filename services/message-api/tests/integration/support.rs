@@ -11,6 +11,7 @@ use chat_core::{
 };
 use message_api::{
     chat::Rules,
+    issuers::Issuers,
     media::{Library, Place},
     passwords::Passwords,
     publisher::{Publication, Publisher},
@@ -92,12 +93,23 @@ impl World {
     }
 
     pub(crate) fn replica_with(&self, sessions: Sessions, guests: bool) -> Replica {
+        self.replica_believing(sessions, guests, Issuers::default())
+    }
+
+    /// The same, which believes tokens of others.
+    pub(crate) fn replica_believing(
+        &self,
+        sessions: Sessions,
+        guests: bool,
+        issuers: Issuers,
+    ) -> Replica {
         let tasks = Shutdown::new();
         let store = Store::new(database::pool(self.database.clone(), 12));
         let (publisher, published) = Publisher::new();
         let rules = Rules {
             group_commit: GroupCommit::start(&store, &publisher, &tasks),
             tokens: Tokens::new(&JwtSecrets::fixed("a secret of the tests, 32 bytes!"), TTL),
+            issuers,
             passwords: Passwords::new(2).expect("hashes"),
             store,
             sessions,

@@ -1,6 +1,9 @@
 //! gRPC over TLS, with certificates of both sides.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -9,6 +12,10 @@ use rcgen::{
 use switchboard_proto::{
     AUTHORIZATION,
     v1::{self, chat_service_client::ChatServiceClient},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
 use tonic::{
     Request,
@@ -127,6 +134,35 @@ async fn without_a_client_ca_any_client_may_come() {
     let ca = Certificate::from_pem(read(&ours.ca()));
     let tls = ClientTlsConfig::new().ca_certificate(ca).domain_name("message-api.test");
     calls(&program, Some(tls)).await.expect("passes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_that_come_to_a_halt_are_not_waited_for() {
+    let world = World::empty();
+    let ours = Authority::new(&world, "ours");
+    let (cert, key) = ours.issues("message-api.test", ExtendedKeyUsagePurpose::ServerAuth);
+    let program =
+        Program::run(command(&world).env("GRPC_TLS_CERT_FILE", cert).env("GRPC_TLS_KEY_FILE", key));
+    let mut halted = Vec::new();
+    for n in 0..400 {
+        let mut stream = TcpStream::connect(program.grpc()).await.expect("connects");
+        // Half of a greeting, or nothing.
+        let start = &b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..n % 12];
+        stream.write_all(start).await.expect("is taken");
+        halted.push(stream);
+    }
+    let began = Instant::now();
+    let ca = Certificate::from_pem(read(&ours.ca()));
+    let tls = ClientTlsConfig::new().ca_certificate(ca).domain_name("message-api.test");
+    calls(&program, Some(tls.clone())).await.expect("passes meanwhile");
+    for mut stream in halted {
+        let mut heard = Vec::new();
+        let end = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut heard));
+        // A reset is an end too.
+        let _ = end.await.expect("it is closed");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    calls(&program, Some(tls)).await.expect("passes afterwards");
 }
 
 #[test]

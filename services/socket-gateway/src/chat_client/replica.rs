@@ -336,7 +336,8 @@ impl Replica {
     pub(super) async fn probe(&self) {
         let asked = Instant::now();
         let request = HealthCheckRequest { service: SERVICE.to_owned() };
-        let mut health = HealthClient::new(self.channel.clone());
+        // Who shows no token is not let stay.
+        let mut health = HealthClient::with_interceptor(self.channel.clone(), self.token.clone());
         let state = match timeout(PROBE_PATIENCE, health.check(request)).await {
             Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving => State::Serving,
             Ok(Ok(_)) => State::Ailing,

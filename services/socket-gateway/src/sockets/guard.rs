@@ -11,6 +11,7 @@ use chat_core::{
     process::{ServiceToken, Shutdown},
 };
 use dialects::{
+    accept,
     allowance::{Allowances, Allowed},
     chatto::wire::Say,
     socket::{Client, Conversing, Leg, Ports, SocketKeys},
@@ -168,7 +169,7 @@ pub(super) fn gateway(leg: Arc<dyn Leg>, count: usize, tasks: &Shutdown) -> Sock
     let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);
     let bounded = middleware::from_fn_with_state(Arc::new(Begun::new(count)), polling::bounded);
     let router = shared(Router::new(), &mount).layer(bounded).layer(note);
-    let listener = server::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = accept::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let flushers = Flushers::start(1, tasks);
     let serving = server::serve(listener, router, connections, flushers, PATIENCE, tasks.clone());

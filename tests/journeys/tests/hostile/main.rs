@@ -3,6 +3,9 @@
 
 mod bytes;
 mod crowds;
+mod frames;
+mod http2;
+mod ports;
 mod slow;
 
 use std::{
@@ -31,12 +34,15 @@ struct Stage {
     speaker: Chatter,
     listener: Chatter,
     room: String,
+    token: String,
     before: Vec<(u32, u64)>,
 }
 
 impl Stage {
     async fn set(name: &str) -> Result<Self> {
-        let arena = Arena::own(Arena::options(name)?).await?;
+        let options = Arena::options(name)?;
+        let token = options.service_token.clone();
+        let arena = Arena::own(options).await?;
         let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);
         let (speaker, listener) = (alice.enters(1).await?, bob.enters(2).await?);
         drop((alice, bob));
@@ -44,12 +50,17 @@ impl Stage {
         speaker.joins(&room).await?;
         listener.joins(&room).await?;
         let before = memory(&arena)?;
-        Ok(Self { arena, speaker, listener, room, before })
+        Ok(Self { arena, speaker, listener, room, token, before })
     }
 
     /// Host and port of gateway 1.
     fn gateway(&self) -> String {
         self.arena.stack.urls().gateway(1).trim_start_matches("http://").to_owned()
+    }
+
+    /// Host and port of gRPC at message-api 1.
+    fn grpc(&self) -> String {
+        self.arena.stack.urls().grpc(1).trim_start_matches("http://").to_owned()
     }
 
     /// Host and port of message-api 1.

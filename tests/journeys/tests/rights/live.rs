@@ -12,13 +12,13 @@ use serde_json::json;
 const SOON: Duration = Duration::from_secs(1);
 
 /// One socket of each protocol at each gateway, all of one session.
-struct Everywhere {
+pub(crate) struct Everywhere {
     by_socket_io: Vec<(String, SocketIo)>,
     plain: Vec<(String, PlainSocket)>,
 }
 
 impl Everywhere {
-    async fn with(arena: &Arena, token: &str) -> Result<Self> {
+    pub(crate) async fn with(arena: &Arena, token: &str) -> Result<Self> {
         let mut all = Self { by_socket_io: Vec::new(), plain: Vec::new() };
         for n in [1, 2] {
             for (path, namespace) in [
@@ -49,7 +49,7 @@ impl Everywhere {
         self.by_socket_io.iter().map(|(name, socket)| (&**name, &**socket)).chain(plain)
     }
 
-    fn are_open(&self, when: &str) {
+    pub(crate) fn are_open(&self, when: &str) {
         for (name, socket) in self.mailboxes() {
             assert!(socket.is_open(), "{name} is closed {when}: {:?}", socket.end());
         }
@@ -57,7 +57,7 @@ impl Everywhere {
 
     /// All end within [`SOON`] after `since`, and who does not go by themselves is not heard any
     /// more.
-    async fn end(&self, arena: &Arena, since: Instant, why: &str) -> Result<()> {
+    pub(crate) async fn end(&self, arena: &Arena, since: Instant, why: &str) -> Result<()> {
         let soon = |name: &str| {
             let took = since.elapsed();
             assert!(took < SOON, "{name} outlived {why} by {took:?}");

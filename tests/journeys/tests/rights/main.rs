@@ -2,6 +2,7 @@
 //! every event of every socket and every method of gRPC. What is in none of the lists here fails.
 
 mod grpc;
+mod issuers;
 mod live;
 mod rest;
 mod sessions;

@@ -81,3 +81,44 @@ async fn however_many_look_the_board_is_read_twice_a_second() {
     let most = began.elapsed().as_millis() / 500 + 2;
     assert!((answers.len() as u128) <= most, "{} answers, {most} at most", answers.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_not_guessed_at_without_end_and_the_right_one_stays_right() -> Result<()> {
+    let mut options = Arena::options("status-guesses")?;
+    options.api_env.push(("ENVIRONMENT".into(), "production".into()));
+    options.api_env.push(("TRUSTED_HOPS".into(), "1".into()));
+    let token = options.service_token.clone();
+    let arena = Arena::own(options).await?;
+    let site = Site::at(arena.stack.urls().api(1));
+    let shown = async |from: &str, token: &str| {
+        let ask = site.get("/status.json").header("x-forwarded-for", from);
+        ask.bearer(token).await
+    };
+    assert_eq!(shown("203.0.113.1", &token).await.status, 200);
+    for from in ["203.0.113.1", "203.0.113.2"] {
+        let mut refused = 0;
+        let last = loop {
+            let answer = shown(from, &format!("guess number {refused}")).await;
+            if answer.status != 401 {
+                break answer;
+            }
+            refused += 1;
+            assert!(refused < 100, "{from} may guess for ever");
+        };
+        assert!((25..=35).contains(&refused), "{from}: {refused} guesses");
+        last.is(
+            429,
+            json!({"error": "too many wrong tokens from your address, try again later", "code": "rate_limited"}),
+        );
+        let wait: u32 = last.header("retry-after").expect("a time").parse()?;
+        assert!((1..=60).contains(&wait), "{wait} s");
+    }
+    // Who was there before stays; whoever guesses does not even hear that one was right; nobody
+    // else is touched, and who shows nothing is told what to show.
+    assert_eq!(shown("203.0.113.1", &token).await.status, 200);
+    assert_eq!(shown("203.0.113.2", &token).await.status, 429);
+    assert_eq!(shown("203.0.113.3", &token).await.status, 200);
+    let nothing = site.get("/status.json").header("x-forwarded-for", "203.0.113.2");
+    nothing.await.is(401, refused());
+    Ok(())
+}

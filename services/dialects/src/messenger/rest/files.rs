@@ -2,32 +2,29 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{LazyLock, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Mutex, PoisonError},
+    time::Instant,
 };
 
 use axum::{
     Json,
     body::Body,
-    extract::{
-        FromRequest, Multipart, Path, Request, State,
-        multipart::{Field, MultipartError},
-    },
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::Response,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chat_core::{
     Caller, ChatError, Code, UserId,
     media::{FILE_MAX, Stored},
     model::MEDIA_MAX,
 };
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
-use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     answers::{Invalid, Refusal, Unauthorized, Uploaded, no_upload},
     caller,
+    form::{Form, fair_time},
 };
 use crate::rest::{
     RestState,
@@ -37,20 +34,8 @@ use crate::rest::{
 /// The largest body of an upload: its files, and what stands between them.
 pub(super) const UPLOAD_MAX: usize = MEDIA_MAX * FILE_MAX + 64 * 1024;
 
-/// Files that are held in memory at once; further ones wait.
-static FILES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
-
-/// Bytes a second that a file must come or be taken at, after the first moments.
-const FAIR_PACE: usize = 64 * 1024;
-
-/// How long an upload waits for its place.
-const PERMIT_WAIT: Duration = Duration::from_secs(5);
-
 /// Uploads of one user at once.
 const UPLOADS_EACH: usize = 4;
-
-/// How long an upload may stand still: a file that does not come in holds up others.
-const CHUNK_WAIT: Duration = Duration::from_secs(10);
 
 /// `files` of an upload.
 #[derive(utoipa::ToSchema)]
@@ -84,22 +69,10 @@ pub(super) async fn upload(
     request: Request,
 ) -> Result<Json<Uploaded>, Refusal> {
     let who = Caller::User(caller(&*state.chat, &headers).await?);
-    let mut parts = Multipart::from_request(request, &state)
-        .await
-        .map_err(|_| no_upload("the body must be multipart/form-data with the field `files`"))?;
+    let mut form = Form::of(request).await?;
     let mut urls = Vec::new();
     let _turn = Turn::of(&who)?;
-    while let Some(part) = next_part(&mut parts).await? {
-        if part.name() != Some("files") {
-            continue;
-        }
-        if urls.len() == MEDIA_MAX {
-            return Err(no_upload(format!("at most {MEDIA_MAX} files at once")).into());
-        }
-        let _permit = timeout(PERMIT_WAIT, FILES.acquire()).await.map_err(|_| {
-            ChatError::new(Code::Unavailable, "too many uploads at once, try again")
-        })?;
-        let content = read(part).await?;
+    while let Some((content, _place)) = form.next_file().await? {
         urls.push(state.media.put(&who, content).await?);
     }
     if urls.is_empty() {
@@ -140,31 +113,6 @@ impl Drop for Turn {
     }
 }
 
-async fn next_part(parts: &mut Multipart) -> Result<Option<Field<'_>>, ChatError> {
-    let next = timeout(CHUNK_WAIT, parts.next_field()).await;
-    next.map_err(|_| no_upload("the upload came to a halt"))?.map_err(broken)
-}
-
-/// Reads a file, which must come at a fair pace: others wait for its place.
-async fn read(mut part: Field<'_>) -> Result<Bytes, ChatError> {
-    let (mut content, began) = (BytesMut::new(), Instant::now());
-    while let Some(chunk) = next_chunk(&mut part).await? {
-        if began.elapsed() > fair_time(content.len() as u64) {
-            return Err(no_upload("the upload is too slow"));
-        }
-        if content.len() + chunk.len() > FILE_MAX {
-            return Err(too_large());
-        }
-        content.extend_from_slice(&chunk);
-    }
-    Ok(content.freeze())
-}
-
-/// How long so many bytes may be on their way.
-fn fair_time(bytes: u64) -> Duration {
-    CHUNK_WAIT + Duration::from_secs(bytes / FAIR_PACE as u64)
-}
-
 /// The same bytes, for as long as they are taken at a fair pace: who takes one now and then would
 /// keep the file open for ever.
 fn at_fair_pace(
@@ -176,22 +124,6 @@ fn at_fair_pace(
         true => Err(ChatError::invalid_payload("the download is too slow")),
         false => part,
     })
-}
-
-async fn next_chunk(part: &mut Field<'_>) -> Result<Option<Bytes>, ChatError> {
-    let next = timeout(CHUNK_WAIT, part.chunk()).await;
-    next.map_err(|_| no_upload("the upload came to a halt"))?.map_err(broken)
-}
-
-fn too_large() -> ChatError {
-    ChatError::new(Code::PayloadTooLarge, "a file has at most 10 MiB")
-}
-
-fn broken(error: MultipartError) -> ChatError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large();
-    }
-    no_upload("the multipart body is malformed, or broke off before its end")
 }
 
 /// Serves a file. Who knows its URL may have it.
