@@ -162,6 +162,12 @@ mod tests {
             b"%PDF-1.7\n%\xe2\xe3\xcf\xd3 and so on and so forth",
             b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0\xb8\0\0\0\0\0\0\0",
             b"PK\x03\x04\x14\0\0\0\x08\0 and so on and so forth",
+            // Brands that `infer` does not find, and a browser does.
+            b"\0\0\0\x01ftypisom\0\0\0\0\0\0\0\x20avif\0\0\0\0avif",
+            b"\0\0\x04\0ftypM4A \0\0\0\0M4A isomavif",
+            // Cursors, which hold images.
+            b"\0\0\x02\0\x01\0\x40\x40\0\0\0\0mdat\0\0\0\0\0\0\0\0",
+            b"\0\0\x02\0ftypqt  \0\0\0\0qt  \0\0\0\0",
         ] {
             assert_eq!(content_type(content), None, "{}", content.escape_ascii());
         }

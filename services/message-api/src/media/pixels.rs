@@ -124,6 +124,7 @@ fn gif(content: &[u8]) -> Option<Size> {
     let flags = bytes.byte()?;
     bytes.take(2)?;
     bytes.take(colours(flags))?;
+    let mut has_frames = false;
     loop {
         match bytes.byte() {
             // Cut off, or at its end.
@@ -138,11 +139,12 @@ fn gif(content: &[u8]) -> Option<Size> {
                 let Some(mut frame) = bytes.take(9).map(Bytes) else { return Some(size) };
                 let (left, top) = (frame.little(2)?, frame.little(2)?);
                 let (width, height) = (frame.little(2)?, frame.little(2)?);
+                has_frames = true;
                 size = larger(size, (left + width, top + height));
                 bytes.take(colours(frame.byte()?) + 1);
                 blocks(&mut bytes);
             }
-            Some(_) => return None,
+            Some(_) => return has_frames.then_some(size),
         }
     }
 }

@@ -64,6 +64,11 @@ fn each_kind_tells_its_size() {
         (jpeg, jpeg_of(&[b"\xff\x01\xff\xff", &frame(640, 480)[1..], SCAN]), (640, 480)),
         (gif, gif_of(64, &[(0, 64), (8, 16)]), (64, 64)),
         (gif, gif_of(64, &[]), (64, 64)),
+        (
+            gif,
+            [gif_of(64, &[(0, 65)]).strip_suffix(b";").expect("its end"), b"and so on"].concat(),
+            (65, 65),
+        ),
         (webp, webp_of(b"VP8 \0\0\0\0\x30\x01\0\x9d\x01\x2a\x80\x02\xe0\x01"), (640, 480)),
         (webp, webp_of(b"VP8L\0\0\0\0\x2f\x7f\xc2\x77\0"), (640, 480)),
         (webp, webp_of(b"VP8X\x0a\0\0\0\0\0\0\0\x7f\x02\0\xdf\x01\0"), (640, 480)),
