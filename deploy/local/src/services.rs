@@ -16,7 +16,8 @@ use crate::{
 
 /// All who come to a stack on one machine come from the same address, and most of them are tests:
 /// what is limited by address or by person is not, unless somebody asks for it.
-const NO_LIMITS_ON_KNOCKS: [&str; 4] = [
+const NO_LIMITS_ON_KNOCKS: [&str; 5] = [
+    "CONNECTIONS_PER_ADDRESS",
     "LOGINS_PER_ADDRESS",
     "REGISTRATIONS_PER_ADDRESS",
     "WRONG_PASSWORDS",

@@ -12,7 +12,8 @@ use crate::{
         Caller, Conversation, ConversationPage, Credential, History, Login, Message, NewMessage,
         Peer, Seen, Session, Span, User, UserPage,
     },
-    text::{MessageText, Password, Title, Username},
+    text::{MessageText, Password, Username},
+    title::Title,
 };
 
 /// Everything that can be asked of the chat, whatever the client's protocol.

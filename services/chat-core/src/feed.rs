@@ -13,6 +13,7 @@ use crate::{
     ids::{ConversationId, Seq, SocketKey, UserId},
     model::{Caller, Session, User},
     roster::Roster,
+    text::Username,
 };
 
 /// One event in one protocol's words: rendered once, shared by every socket that gets it.
@@ -90,6 +91,8 @@ pub enum CloseReason {
     SlowReader,
     /// Its session has ended. It should not come back without a new one.
     SessionEnded,
+    /// It is a guest's, and somebody has registered its name. It should not come back by that name.
+    NameTaken,
     /// This replica stops. It should go to another.
     Draining,
 }
@@ -101,6 +104,7 @@ impl CloseReason {
         match self {
             Self::SlowReader => "slow_reader",
             Self::SessionEnded => "session_ended",
+            Self::NameTaken => "name_taken",
             Self::Draining => "draining",
         }
     }
@@ -168,6 +172,11 @@ pub trait Feed: Send + Sync + 'static {
     /// Ties a socket to its session, until the answer is dropped: its user counts as online, and
     /// when the session ends, on whichever replica, the socket is closed within a second.
     fn bind(&self, session: &Session, socket: SocketKey, sink: Arc<dyn Sink>) -> Follow;
+
+    /// A guest's socket goes by a name, until the answer is dropped: when somebody registers it, on
+    /// whichever replica, the socket is closed within a second. To be called before it is asked
+    /// whether the name is free.
+    fn wear(&self, name: &Username, sink: Arc<dyn Sink>) -> Follow;
 
     /// Who is online, on any replica, in any protocol.
     fn roster(&self) -> &Roster;

@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`ids`] | ids of users, conversations, messages, sessions; the per-conversation `seq` |
-//! | [`text`] | what people type, checked once: names, titles, message texts, idempotency keys |
+//! | [`text`], [`title`] | what people type, checked once: names, message texts, idempotency keys, rooms' titles |
 //! | [`model`] | users, sessions, conversations, messages |
 //! | [`event`] | what happened: durable changes, notices, fleeting events, and the topics they travel on |
 //! | [`chat`] | the port `Chat`: ask |
@@ -31,6 +31,7 @@ pub mod process;
 pub mod rights;
 pub mod roster;
 pub mod text;
+pub mod title;
 pub mod trace;
 
 pub use chat::Chat;
@@ -44,4 +45,5 @@ pub use model::{
     Author, Caller, Conversation, ConversationKind, Credential, Login, Message, Session, User, Via,
 };
 pub use roster::Roster;
-pub use text::{ClientId, Limits, MessageText, Password, Title, Username};
+pub use text::{ClientId, Limits, MessageText, Password, Username};
+pub use title::Title;

@@ -112,40 +112,6 @@ impl Password {
     }
 }
 
-/// A room's title: 1 to 80 characters, no control characters, no space at either end.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Title(String);
-
-impl Title {
-    /// Most characters.
-    pub const MAX: usize = 80;
-
-    /// Trims both ends, then checks the rules.
-    pub fn parse(raw: &str) -> Result<Self> {
-        let title = raw.trim();
-        if !(1..=Self::MAX).contains(&title.chars().count()) || title.chars().any(char::is_control)
-        {
-            return Err(ChatError::new(
-                Code::InvalidName,
-                "a room's name is 1 to 80 characters, none of them a control character",
-            ));
-        }
-        Ok(Self(title.to_owned()))
-    }
-
-    /// As typed.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// What makes it unique: the same for every letter case.
-    #[must_use]
-    pub fn key(&self) -> String {
-        self.0.to_lowercase()
-    }
-}
-
 /// A message's text: at least one character and at most [`Limits::text_max`], counted as Unicode
 /// scalar values after white space at the end is cut off. Otherwise kept exactly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,15 +194,6 @@ mod tests {
         assert_eq!(code(MessageText::parse("abcd", &limits)), Code::TextTooLong);
         assert_eq!(code(MessageText::parse(" \t\n", &limits)), Code::Empty);
         assert_eq!(MessageText::parse("\0", &limits).expect("NUL is text").as_str(), "\0");
-    }
-
-    #[test]
-    fn titles_differing_in_case_only_share_a_key() {
-        let key = |raw| Title::parse(raw).expect("fine").key();
-        assert_eq!(key(" ÉCOLE "), key("école"));
-        assert_ne!(key("école"), key("ecole"));
-        assert_eq!(code(Title::parse(" \t ")), Code::InvalidName);
-        assert_eq!(code(Title::parse("a\nb")), Code::InvalidName);
     }
 
     #[test]

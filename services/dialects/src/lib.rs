@@ -32,6 +32,7 @@ pub mod one_to_one;
 pub mod origin;
 pub mod pace;
 pub mod payload;
+pub mod places;
 pub mod rest;
 mod run;
 pub mod socket;

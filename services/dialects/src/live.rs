@@ -251,7 +251,7 @@ async fn part(
 ) -> Result<(), axum::Error> {
     let code = match reason {
         CloseReason::SlowReader | CloseReason::Draining => 1012,
-        CloseReason::SessionEnded => 1008,
+        CloseReason::SessionEnded | CloseReason::NameTaken => 1008,
     };
     while reason != CloseReason::SlowReader
         && let Ok(next) = waiting.try_recv()

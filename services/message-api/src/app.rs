@@ -7,7 +7,7 @@ use chat_core::{
     Chat,
     process::{Backoff, Shutdown, open_as_many_files_as_allowed},
 };
-use dialects::{accept, rest::RestState};
+use dialects::{accept, places::Places, rest::RestState};
 use futures_util::FutureExt;
 use redis_link::Line;
 use sqlx::mysql::MySqlConnectOptions;
@@ -45,7 +45,7 @@ const REQUESTS: Duration = Duration::from_secs(13);
 /// What runs, in the order in which it stops: each feeds the next.
 #[derive(Default)]
 struct Stages {
-    /// REST and gRPC.
+    /// REST and gRPC, and the changes that their clients asked for.
     servers: Shutdown,
     /// Group commit.
     commits: Shutdown,
@@ -122,7 +122,8 @@ async fn start(
     stages: &Stages,
 ) -> Result<(Serving, Serving)> {
     let rules = rules(config, settings, health, stages).await?;
-    let library = Library::new(rules.store.clone(), settings.media.clone(), config.media_quota());
+    let (store, place) = (rules.store.clone(), settings.media.clone());
+    let library = Library::new(store, place, config.media_quota(), &stages.servers);
     stages.servers.spawn_until_stopped(library.clone().keep_clean());
     let watches = Watches::start(rules.store.clone(), config.watches_max, &stages.servers);
     let chat: Arc<dyn Chat> = Arc::new(rules);
@@ -158,7 +159,8 @@ async fn start(
     let legs = legs.merge(status.router().into());
     let listener = bind("HTTP_ADDR", config.http_addr)?;
     let router = http::router(legs, web::routes(web), config);
-    let serving = accept::serve(listener, router, tasks.clone());
+    let peers = Places::new(config.connections_per_peer(), "connections");
+    let serving = accept::serve(listener, router, peers, tasks.clone());
     let http = tasks.spawn(serving.map(Ok));
     Ok((http, grpc))
 }
@@ -209,6 +211,7 @@ async fn rules(
         store,
         sessions,
         publisher,
+        tasks: stages.servers.clone(),
     })
 }
 

@@ -199,6 +199,11 @@ pub struct Config {
     #[arg(long, env = "ISSUERS_FILE")]
     pub issuers_file: Option<PathBuf>,
 
+    /// Most connections for REST from one address (of IPv6: one /64) at this replica, where
+    /// TRUSTED_HOPS is 0; 0: any number
+    #[arg(long, env = "CONNECTIONS_PER_ADDRESS", default_value_t = 2_000)]
+    pub connections_per_address: u32,
+
     /// Bring the database up to date, say so, and exit with 0; needs DATABASE_URL only
     #[arg(long)]
     pub migrate: bool,
@@ -275,6 +280,15 @@ impl Config {
             Some(ca) => {
                 database::verified(options, ca).map_err(|e| format!("DATABASE_CA_FILE: {e}"))
             }
+        }
+    }
+
+    /// Most connections for REST with one address at their other end; 0: any number.
+    #[must_use]
+    pub const fn connections_per_peer(&self) -> u32 {
+        match self.trusted_hops {
+            0 => self.connections_per_address,
+            _ => 0,
         }
     }
 

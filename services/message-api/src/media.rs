@@ -19,8 +19,9 @@ use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use chat_core::{
-    Caller, ChatError, Code, Media, Result,
+    Caller, ChatError, Code, Media, Result, User,
     media::{FILE_MAX, MEDIA_PATH, Stored},
+    process::Shutdown,
 };
 use futures_util::StreamExt;
 use rand::RngExt;
@@ -50,13 +51,15 @@ pub struct Library {
     store: Store,
     place: Place,
     quota: u64,
+    /// Where changes go to their ends.
+    tasks: Shutdown,
 }
 
 impl Library {
     /// A library whose bytes are kept there, so many of each user.
     #[must_use]
-    pub fn new(store: Store, place: Place, quota: u64) -> Self {
-        Self { store, place, quota }
+    pub fn new(store: Store, place: Place, quota: u64, tasks: &Shutdown) -> Self {
+        Self { store, place, quota, tasks: tasks.clone() }
     }
 
     /// Removes what is to be removed: now, when there may be something new, and now and then what
@@ -97,15 +100,8 @@ impl Library {
             }
         }
     }
-}
 
-#[async_trait]
-impl Media for Library {
-    async fn put(&self, caller: &Caller, content: Bytes) -> Result<String> {
-        let user = caller.user().ok_or_else(ChatError::unauthorised)?;
-        if content.len() > FILE_MAX {
-            return Err(ChatError::new(Code::PayloadTooLarge, "a file has at most 10 MiB"));
-        }
+    async fn keep(&self, user: &User, content: Bytes) -> Result<String> {
         let size = u32::try_from(content.len()).unwrap_or(u32::MAX);
         let content_type = kind::content_type(&content).ok_or_else(unsupported)?.to_owned();
         pixels::check(&content_type, &content)?;
@@ -130,6 +126,18 @@ impl Media for Library {
         }
         metrics::counter!("switchboard_media_stored_total").increment(1);
         Ok(format!("{MEDIA_PATH}{id}"))
+    }
+}
+
+#[async_trait]
+impl Media for Library {
+    async fn put(&self, caller: &Caller, content: Bytes) -> Result<String> {
+        let user = caller.user().ok_or_else(ChatError::unauthorised)?;
+        if content.len() > FILE_MAX {
+            return Err(ChatError::new(Code::PayloadTooLarge, "a file has at most 10 MiB"));
+        }
+        let (library, user) = (self.clone(), user.clone());
+        self.tasks.to_the_end(async move { library.keep(&user, content).await }).await
     }
 
     async fn get(&self, id: &str) -> Result<Stored> {

@@ -2,12 +2,17 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `{prefix}:session:{SessionId}` | JSON, who it is; expires when not used for long, or with its token. Empty: it has ended, and its token must not begin it again |
+//! | `{prefix}:session:{SessionId}` | its record, JSON: who it is; expires when not used for long, or with its token. Empty: it has ended, and its token must not begin it again |
 //! | `{prefix}:user-sessions:{user id}` | sorted set of that user's session ids by when they began; expires no sooner than they |
+//!
+//! A session lives while it has both: its record, and its place in its user's list. So none can be
+//! missed where all of a user's end: one that is in no list, for whatever reason, is dead already.
+//! Records come first and go first, so that whatever is listed has all that there is to take away.
 //!
 //! In a cluster each key lies in the lane of its name, so no command concerns two of them.
 
 mod entered;
+mod scripts;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,22 +20,19 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chat_core::{ChatError, Session, SessionId, User, UserId, Username, clock};
 use futures_util::future::{join_all, try_join_all};
 use rand::RngExt;
-use redis::{Cmd, FromRedisValue, Pipeline};
+use redis::{Cmd, FromRedisValue, Pipeline, ScriptInvocation};
 use redis_link::{Line, Redis};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+pub use self::entered::Known;
 use self::entered::left;
-pub use self::entered::{Entered, Known};
-use crate::issuers::{LEEWAY, LONGEST_LIFE};
+use crate::issuers::LEEWAY;
 
 type Result<T, E = ChatError> = std::result::Result<T, E>;
 
 /// Sessions that one user may have; the oldest ends when there would be more.
-const MOST_PER_USER: isize = 1_000;
-
-/// The least time for which a user's list is kept: sessions by tokens of others last no longer.
-const LISTED: Duration = LONGEST_LIFE.saturating_add(LEEWAY.saturating_mul(2));
+const MOST_PER_USER: u32 = 1_000;
 
 /// Connections to each server of Redis.
 const CONNECTIONS: usize = 16;
@@ -65,8 +67,6 @@ pub struct Begun {
     pub session: Session,
     /// The cookie's value.
     pub secret: SecretString,
-    /// Those that had to end for it.
-    pub ended: Vec<SessionId>,
 }
 
 impl Sessions {
@@ -76,43 +76,35 @@ impl Sessions {
         Self { redis: redis.clone(), lines: Line::pooled(redis, CONNECTIONS), ttl }
     }
 
-    /// Begins a session.
-    pub async fn begin(&self, user: &User) -> Result<Begun> {
+    /// Begins a session. Where the user has too many, `ended` hears of each that ends for it.
+    pub async fn begin(&self, user: &User, ended: impl Fn(&SessionId)) -> Result<Begun> {
         let secret = URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 32]>());
         let id = SessionId::of_secret(&secret);
-        let record = Record::of(user, None)?;
-        let too_many = self.enlist(user.id, &id).await?;
         let (lane, key) = self.key(&id);
         let mut set = redis::cmd("SET");
-        set.arg(key).arg(record).arg("EX").arg(self.ttl.as_secs());
+        set.arg(key).arg(Record::of(user, None)?).arg("EX").arg(self.ttl.as_secs());
         self.ask::<()>(lane, &set).await?;
-        let ended = self.end_each(too_many).await?;
-        Ok(Begun { session: Session { id, user: user.clone() }, secret: secret.into(), ended })
+        self.enlist(user.id, &id, self.ttl.as_secs(), ended).await?;
+        Ok(Begun { session: Session { id, user: user.clone() }, secret: secret.into() })
     }
 
-    /// Puts a session on its user's list, before it begins: one that is in no list could not be ended
-    /// with its account. Answers those for which there is no room any more.
-    async fn enlist(&self, user: UserId, id: &SessionId) -> Result<Vec<SessionId>> {
+    /// Gives a session its place in its user's list, for so many seconds at least.
+    async fn enlist(
+        &self,
+        user: UserId,
+        id: &SessionId,
+        seconds: u64,
+        ended: impl Fn(&SessionId),
+    ) -> Result<()> {
         let (lane, index) = self.index(user);
-        let mut pipe = redis::pipe();
-        pipe.zadd(&index, id.as_str(), clock::millis(clock::now())).ignore();
-        pipe.zrange(&index, 0, -MOST_PER_USER - 1);
-        pipe.zremrangebyrank(&index, 0, -MOST_PER_USER - 1).ignore();
-        pipe.expire(&index, self.listed_for()).ignore();
-        let (too_many,): (Vec<String>,) = self.ask_all(lane, &pipe).await?;
-        Ok(too_many.iter().filter_map(|raw| SessionId::parse(raw)).collect())
-    }
-
-    /// How long a list is kept after its last use, in seconds.
-    fn listed_for(&self) -> i64 {
-        i64::try_from(self.ttl.max(LISTED).as_secs()).unwrap_or(i64::MAX)
-    }
-
-    async fn end_each(&self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>> {
-        for session in &sessions {
-            self.end(session).await?;
+        let mut enter = scripts::ENTER.key(index);
+        enter.arg(id.as_str()).arg(seconds).arg(clock::millis(clock::now())).arg(MOST_PER_USER);
+        let too_many: Vec<String> = self.run(lane, &enter).await?;
+        for old in too_many.iter().filter_map(|raw| SessionId::parse(raw)) {
+            // The next to begin finds it again.
+            let _ = self.end(&old, || ended(&old)).await;
         }
-        Ok(sessions)
+        Ok(())
     }
 
     /// The session of a cookie's value, if it lives. It then lives on for its whole time.
@@ -125,7 +117,7 @@ impl Sessions {
     pub async fn touch(&self, id: SessionId) -> Result<Option<Session>> {
         let (ttl, (lane, key)) = (self.ttl.as_secs(), self.key(&id));
         let mut get = redis::cmd("GETEX");
-        get.arg(key).arg("EX").arg(ttl);
+        get.arg(&key).arg("EX").arg(ttl);
         let stored: Option<String> = self.ask(lane, &get).await?;
         let stored = stored.filter(|stored| !stored.is_empty());
         let Some(record) = stored.as_deref().map(Record::parse).transpose()? else {
@@ -135,70 +127,111 @@ impl Sessions {
             return Ok(None);
         }
         let user = record.user()?;
-        // A session that is in no list could not be ended with its account.
-        let (lane, index) = self.index(user.id);
-        self.ask::<()>(lane, &Cmd::expire(index, self.listed_for())).await?;
-        Ok(Some(Session { id, user }))
+        let (of_list, index) = self.index(user.id);
+        let mut stay = scripts::STAY.key(index);
+        stay.arg(id.as_str()).arg(ttl);
+        if self.run(of_list, &stay).await? {
+            return Ok(Some(Session { id, user }));
+        }
+        self.ask::<()>(lane, &Cmd::del(key)).await?;
+        Ok(None)
     }
 
-    /// Ends a session. Ending a dead one is fine. That of a token of another issuer leaves a mark for
-    /// as long as the token lasts, so that it does not begin again.
-    pub async fn end(&self, id: &SessionId) -> Result<()> {
+    /// Ends a session; `ended` is called as soon as it is dead. Ending a dead one is fine. That of a
+    /// token of another issuer leaves a mark for as long as the token lasts, so that it does not begin
+    /// again.
+    pub async fn end(&self, id: &SessionId, ended: impl FnOnce()) -> Result<()> {
         let (lane, key) = self.key(id);
         let stored: Option<String> = self.ask(lane, &Cmd::get(&key)).await?;
-        let Some(stored) = stored.filter(|stored| !stored.is_empty()) else { return Ok(()) };
+        let Some(stored) = stored.filter(|stored| !stored.is_empty()) else {
+            ended();
+            return Ok(());
+        };
         let record = Record::parse(&stored)?;
         let end = match record.until {
             // For longer than a replica whose clock is behind believes the token.
             Some(until) => {
-                let marked = left(until).saturating_add_unsigned(LEEWAY.as_secs());
+                let marked = left(until).saturating_add(LEEWAY.as_secs());
                 redis::cmd("SET").arg(key).arg("").arg("EX").arg(marked).clone()
             }
             None => Cmd::del(key),
         };
         self.ask::<()>(lane, &end).await?;
-        let (lane, index) = self.index(UserId(record.user_id));
-        self.ask::<()>(lane, &Cmd::zrem(index, id.as_str())).await
+        ended();
+        self.take_off(UserId(record.user_id), &[id.as_str()]).await;
+        Ok(())
     }
 
-    /// Ends all sessions of a user, or all but one, and returns those that ended.
-    pub async fn end_all(&self, user: UserId, but: Option<&SessionId>) -> Result<Vec<SessionId>> {
+    /// Ends all sessions of a user, or all but one; `ended` hears of each as soon as it is dead. An
+    /// error means that some may live, and that the same again will end them.
+    pub async fn end_all(
+        &self,
+        user: UserId,
+        but: Option<&SessionId>,
+        ended: impl Fn(&SessionId),
+    ) -> Result<()> {
         let (lane, index) = self.index(user);
         let mut listed: Vec<String> = self.ask(lane, &Cmd::zrange(&index, 0, -1)).await?;
         listed.retain(|listed| but.is_none_or(|but| listed != but.as_str()));
-        let ended: Vec<_> = listed.iter().filter_map(|raw| SessionId::parse(raw)).collect();
-        if !ended.is_empty() {
-            let lanes = self.by_lane(&ended);
-            try_join_all(lanes.iter().map(async |(lane, ids)| {
-                let mut pipe = redis::pipe();
-                for id in ids {
-                    pipe.del(self.key(id).1).ignore();
-                }
-                self.ask_all::<()>(*lane, &pipe).await
-            }))
-            .await?;
-            // Only those: another may have begun meanwhile.
-            self.ask::<()>(lane, &Cmd::zrem(&index, &listed)).await?;
+        let ids: Vec<_> = listed.iter().filter_map(|raw| SessionId::parse(raw)).collect();
+        let lanes = self.by_lane(&ids);
+        let outcomes = lanes.iter().map(async |(lane, ids)| {
+            let mut pipe = redis::pipe();
+            for id in ids {
+                pipe.del(self.key(id).1).ignore();
+            }
+            self.ask_all::<()>(*lane, &pipe).await?;
+            ids.iter().for_each(|id| ended(id));
+            Ok(())
+        });
+        join_all(outcomes).await.into_iter().collect::<Result<()>>()?;
+        // Only those: another may have begun meanwhile.
+        self.take_off(user, &listed).await;
+        Ok(())
+    }
+
+    /// Takes places of the dead off a list, as far as that can be done: they only take room.
+    async fn take_off(&self, user: UserId, dead: &[impl AsRef<str> + Sync]) {
+        if dead.is_empty() {
+            return;
         }
-        Ok(ended)
+        let (lane, index) = self.index(user);
+        let dead: Vec<_> = dead.iter().map(AsRef::as_ref).collect();
+        let _ = self.ask::<()>(lane, &Cmd::zrem(index, dead)).await;
     }
 
     /// Those of the given that live. Asking does not lengthen their lives.
     pub async fn living(&self, ids: Vec<SessionId>) -> Result<Vec<SessionId>> {
-        let lanes = self.by_lane(&ids);
-        let answers = lanes.into_iter().map(async |(lane, ids)| {
+        let records = self.by_lane(&ids).into_iter().map(async |(lane, ids)| {
             let mut pipe = redis::pipe();
             for id in &ids {
-                pipe.strlen(self.key(id).1);
+                pipe.get(self.key(id).1);
             }
-            let lengths: Vec<u64> = self.ask_all(lane, &pipe).await?;
-            // What is empty has ended.
-            Ok::<_, ChatError>(
-                ids.into_iter().zip(lengths).filter_map(|(id, length)| (length > 0).then_some(id)),
-            )
+            let stored: Vec<Option<String>> = self.ask_all(lane, &pipe).await?;
+            let listed_at = |stored: Option<String>| {
+                // What is empty has ended.
+                let record = Record::parse(&stored.filter(|stored| !stored.is_empty())?).ok()?;
+                Some(self.index(UserId(record.user_id)))
+            };
+            let recorded = ids.into_iter().zip(stored);
+            let recorded = recorded.filter_map(|(id, stored)| Some((id, listed_at(stored)?)));
+            Ok::<_, ChatError>(recorded.collect::<Vec<_>>())
         });
-        let answers: Vec<_> = try_join_all(answers).await?;
-        Ok(answers.into_iter().flatten().cloned().collect())
+        let mut lists: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (id, (lane, index)) in try_join_all(records).await?.into_iter().flatten() {
+            lists.entry(lane).or_default().push((id, index));
+        }
+        let listed = lists.into_iter().map(async |(lane, ids)| {
+            let mut pipe = redis::pipe();
+            for (id, index) in &ids {
+                pipe.zscore(index, id.as_str());
+            }
+            let places: Vec<Option<f64>> = self.ask_all(lane, &pipe).await?;
+            let living =
+                ids.into_iter().zip(places).filter_map(|((id, _), place)| place.map(|_| id));
+            Ok::<_, ChatError>(living.cloned().collect::<Vec<_>>())
+        });
+        Ok(try_join_all(listed).await?.into_iter().flatten().collect())
     }
 
     /// Can Redis be reached? Of a cluster, every master that holds something of ours.
@@ -229,6 +262,11 @@ impl Sessions {
     async fn ask_all<T: FromRedisValue>(&self, lane: usize, commands: &Pipeline) -> Result<T> {
         let mut line = self.lines[lane].clone();
         in_time(commands.query_async(&mut line)).await
+    }
+
+    async fn run<T: FromRedisValue>(&self, lane: usize, call: &ScriptInvocation<'_>) -> Result<T> {
+        let mut line = self.lines[lane].clone();
+        in_time(call.invoke_async(&mut line)).await
     }
 
     fn by_lane<'a>(&self, ids: &'a [SessionId]) -> BTreeMap<usize, Vec<&'a SessionId>> {

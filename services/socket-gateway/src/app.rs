@@ -15,6 +15,7 @@ use dialects::{
     messenger::{self, socket::MessengerLeg},
     observe,
     one_to_one::socket::OneToOneLeg,
+    places::Places,
     socket::{Leg, Ports, SocketKeys},
     tinychat::socket::TinychatLeg,
 };
@@ -38,6 +39,7 @@ use crate::{
     server,
     sessions::Sessions,
     sockets::{self, Mount},
+    stays::Stays,
     subscriber::Subscriber,
     visitors::{self, Visitors},
     whisper,
@@ -98,6 +100,7 @@ pub async fn run(settings: Settings, traces: &Traces) -> Result<(), String> {
         listener,
         router,
         Arc::clone(&connections),
+        Places::new(config.connections_per_peer(), "address"),
         Flushers::start(workers, &background),
         settings.write_deadline,
         shutdown.clone(),
@@ -214,12 +217,13 @@ fn router(
 ) -> Router {
     let config = &settings.config;
     let enabled = &config.protocols;
-    let visitors = Visitors::new(config.trusted_hops.into(), config.connections_per_address);
+    let stays = Stays::new(connections);
+    shutdown.spawn_until_stopped(Arc::clone(&stays).watch());
+    let visitors = Visitors::new(config.trusted_hops.into(), config.connections_per_address, stays);
     let mount = Mount {
         legs: legs(enabled).into(),
         ports: ports.clone(),
         connections: Arc::clone(connections),
-        visitors: visitors.clone(),
         shutdown: shutdown.clone(),
     };
     let in_turn = middleware::from_fn_with_state(Arc::clone(connections), server::in_turn);
@@ -229,7 +233,8 @@ fn router(
     }
     let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
     let router = router.merge(sockets::own_path("/ws", &mount, plain));
-    let begun = Arc::new(Begun::new(settings.config.connections_max));
+    let begun = Begun::new(config.connections_max, config.connections_per_address);
+    let begun = Arc::new(begun);
     let router = sockets::shared(router, &mount)
         .layer(middleware::from_fn_with_state(begun, polling::bounded))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))

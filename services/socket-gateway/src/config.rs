@@ -106,8 +106,8 @@ pub struct Config {
     #[arg(long, env = "TRUSTED_HOPS", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=16))]
     pub trusted_hops: u8,
 
-    /// Most websockets, and sockets that poll, from one address (of IPv6: one /64), at this replica;
-    /// 0: any number
+    /// Most websockets, and sessions that poll, from one address (of IPv6: one /64), at this replica;
+    /// where TRUSTED_HOPS is 0, at most twice as many connections of any kind; 0: any number
     #[arg(long, env = "CONNECTIONS_PER_ADDRESS", default_value_t = 2_000)]
     pub connections_per_address: u32,
 
@@ -196,6 +196,16 @@ impl Config {
             shutdown_grace: Duration::from_secs(self.shutdown_grace),
             config: self,
         })
+    }
+
+    /// Most connections with one address at their other end; 0: any number. Who polls has two, so
+    /// that each session gets a sentence before a connection gets none.
+    #[must_use]
+    pub const fn connections_per_peer(&self) -> u32 {
+        match self.trusted_hops {
+            0 => self.connections_per_address.saturating_mul(2),
+            _ => 0,
+        }
     }
 
     /// What sockets may ask for.

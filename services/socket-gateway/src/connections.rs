@@ -16,6 +16,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use dialects::places::Place;
+
 use crate::{
     backlog::Backlog,
     outbound::{Flushers, Outbound},
@@ -142,6 +144,7 @@ impl Over {
 pub struct Connections {
     open: Mutex<Open>,
     next: AtomicU64,
+    most: usize,
     room: Arc<Semaphore>,
     places: Arc<Semaphore>,
     turns: Semaphore,
@@ -154,7 +157,14 @@ impl Connections {
         let (room, places) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(most)));
         let turns = Semaphore::new(handshakes);
         metrics::gauge!("switchboard_connections").set(0);
-        Arc::new(Self { open: Mutex::default(), next: AtomicU64::new(1), room, places, turns })
+        Arc::new(Self {
+            open: Mutex::default(),
+            next: AtomicU64::new(1),
+            most,
+            room,
+            places,
+            turns,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -166,13 +176,23 @@ impl Connections {
         Arc::clone(&self.room).acquire_owned().await.ok()
     }
 
-    /// Counts one more connection until the answer is dropped.
-    pub fn open(self: &Arc<Self>, room: Option<OwnedSemaphorePermit>) -> OpenConnection {
+    /// Is there little room left? Who was answered then goes, so that others get in.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.room.available_permits() < self.most.div_ceil(10)
+    }
+
+    /// Counts one more connection until the answer is dropped; `place` is its place among those of
+    /// who is at its other end.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        room: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
+    ) -> OpenConnection {
         let number = self.number();
         let switch = KillSwitch::default();
         self.lock().all.insert(number, switch.clone());
         metrics::gauge!("switchboard_connections").increment(1);
-        OpenConnection { connections: Arc::clone(self), number, switch, _room: room }
+        OpenConnection { connections: Arc::clone(self), number, switch, _room: room, _place: place }
     }
 
     /// A place for one more Socket.IO socket, if there is one: one connection may carry many
@@ -294,6 +314,7 @@ pub struct OpenConnection {
     number: u64,
     switch: KillSwitch,
     _room: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 impl OpenConnection {
@@ -341,19 +362,19 @@ mod tests {
     #[tokio::test]
     async fn a_connection_counts_until_it_is_dropped_and_makes_room_for_another() {
         let connections = Connections::new(1, 1);
-        let first = connections.open(connections.room().await);
+        let first = connections.open(connections.room().await, None);
         assert_eq!(connections.count(), 1);
         let waiting = tokio::time::timeout(Duration::from_millis(20), connections.room()).await;
         assert!(waiting.is_err());
         drop(first);
-        let second = connections.open(connections.room().await);
+        let second = connections.open(connections.room().await, None);
         assert_eq!(second.connections.count(), 1);
     }
 
     #[tokio::test]
     async fn a_session_is_forgotten_with_the_connection_that_carries_it() {
         let connections = Connections::new(1, 1);
-        let open = connections.open(None);
+        let open = connections.open(None, None);
         connections.upgraded("sid", open.switch());
         assert!(connections.of_upgraded("sid").is_some());
         drop(open);
@@ -363,7 +384,7 @@ mod tests {
     #[tokio::test]
     async fn who_carries_a_websocket_is_told_and_others_are_cut() {
         let connections = Connections::new(2, 1);
-        let (plain, websocket) = (connections.open(None), connections.open(None));
+        let (plain, websocket) = (connections.open(None, None), connections.open(None, None));
         websocket.switch().carries_a_websocket();
         connections.drain(Duration::ZERO).await;
         assert!(plain.switch().0.cut.is_cancelled());
@@ -387,7 +408,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_that_was_ended_gets_no_websocket_either() {
         let connections = Connections::new(2, 1);
-        let (before, after) = (connections.open(None), connections.open(None));
+        let (before, after) = (connections.open(None, None), connections.open(None, None));
         connections.upgraded("one", before.switch());
         assert!(!connections.is_over("one"));
         connections.end("one");

@@ -8,12 +8,12 @@
 //! | [`probe`], [`whisper`] | the bus proves itself; publishing what is fleeting | |
 //! | [`feed`] | the port `Feed`: who here follows what; holes repaired, order kept | 9 |
 //! | [`presence`] | who is in which room, by lease in Redis | |
-//! | [`sessions`] | closes the sockets of sessions that ended | |
+//! | [`sessions`], `guests` | close the sockets of sessions that ended, and of guests whose name is registered | |
 //! | [`server`], [`connections`] | accept connections, each with a kill switch and a write deadline | |
-//! | `polling` | bounds on what comes in by polling | 1 |
+//! | `polling`, `engine_io` | bounds on what comes in by polling | 1 |
 //! | `outbound` | the way out of a connection: finished frames, written many at a time | 10 |
 //! | [`backlog`] | how many bytes wait for one client | 10 |
-//! | [`visitors`] | how many connections there are from each address | |
+//! | `visitors`, `stays` | how many websockets and sessions there are from each address | 1 |
 //! | `counted` | how many are at something just now | |
 //! | `remembered` | the newest keys, to know them again | |
 //! | [`admin`], [`counts`] | health, readiness, metrics | |
@@ -26,7 +26,9 @@ pub mod config;
 pub mod connections;
 mod counted;
 pub mod counts;
+mod engine_io;
 pub mod feed;
+mod guests;
 mod outbound;
 mod polling;
 pub mod presence;
@@ -37,6 +39,7 @@ pub mod sabotage;
 pub mod server;
 pub mod sessions;
 pub mod sockets;
+mod stays;
 pub mod subscriber;
-pub mod visitors;
+mod visitors;
 pub mod whisper;

@@ -3,7 +3,8 @@
 //! library gives them up.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,9 +16,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use dialects::address::Address;
 use tokio::time::{Instant, timeout};
 
-use crate::sockets::{ENTER_WITHIN, FRAME_MAX};
+use crate::{
+    engine_io,
+    sockets::{ENTER_WITHIN, FRAME_MAX},
+    visitors,
+};
 
 /// How long a post may take to come.
 const POST_WITHIN: Duration = Duration::from_secs(15);
@@ -29,25 +35,60 @@ const AT_ONCE: usize = 10_000;
 /// after as long.
 pub(crate) struct Begun {
     most: usize,
-    oldest_first: Mutex<VecDeque<Instant>>,
+    most_of_one: usize,
+    now: Mutex<Now>,
+}
+
+#[derive(Default)]
+struct Now {
+    oldest_first: VecDeque<(Instant, Address)>,
+    by_address: HashMap<Address, usize>,
+}
+
+/// Why none may begin.
+#[derive(Debug, PartialEq, Eq)]
+enum Full {
+    /// This address has begun too many.
+    One,
+    /// All together have.
+    All,
 }
 
 impl Begun {
     /// In the time that a client has to enter as many as there is room for connections, and no more
-    /// than cost little: 16 KiB each.
-    pub(crate) fn new(connections: usize) -> Self {
-        Self { most: connections.min(AT_ONCE), oldest_first: Mutex::default() }
+    /// than cost little: 16 KiB each. Of these one address may begin as many as it may have, and no
+    /// more than a quarter of all; 0: any number.
+    pub(crate) fn new(connections: usize, per_address: u32) -> Self {
+        let most = connections.min(AT_ONCE);
+        let most_of_one = match per_address {
+            0 => most,
+            some => (some as usize).min(most.div_ceil(4)),
+        };
+        Self { most, most_of_one, now: Mutex::default() }
     }
 
-    /// May one more begin? If so, it counts.
-    fn takes_one_more(&self, now: Instant) -> bool {
-        let mut begun = self.oldest_first.lock().unwrap_or_else(PoisonError::into_inner);
-        while begun.pop_front_if(|at| now - *at > ENTER_WITHIN).is_some() {}
-        let may = begun.len() < self.most;
-        if may {
-            begun.push_back(now);
+    /// One more begins, if it may.
+    fn take(&self, from: Address, now: Instant) -> Result<(), Full> {
+        let mut begun = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let Now { oldest_first, by_address } = &mut *begun;
+        while let Some((_, old)) = oldest_first.pop_front_if(|(at, _)| now - *at > ENTER_WITHIN) {
+            if let Some(count) = by_address.get_mut(&old) {
+                *count -= 1;
+                if *count == 0 {
+                    by_address.remove(&old);
+                }
+            }
         }
-        may
+        // First its own share: who has used that up takes nothing from others.
+        if by_address.get(&from).is_some_and(|count| *count >= self.most_of_one) {
+            return Err(Full::One);
+        }
+        if oldest_first.len() >= self.most {
+            return Err(Full::All);
+        }
+        *by_address.entry(from).or_default() += 1;
+        oldest_first.push_back((now, from));
+        Ok(())
     }
 }
 
@@ -57,14 +98,23 @@ pub(crate) async fn bounded(
     request: Request,
     next: Next,
 ) -> Response {
-    let query = request.uri().query().unwrap_or_default();
-    if !query.split('&').any(|pair| pair == "transport=polling") {
+    if !engine_io::is_meant(&request) || engine_io::is_upgrade(&request) {
         return next.run(request).await;
     }
-    let is_new = !query.split('&').any(|pair| pair.starts_with("sid="));
-    if is_new && !begun.takes_one_more(Instant::now()) {
-        metrics::counter!("switchboard_handshakes_put_off_total").increment(1);
-        return later();
+    if engine_io::begins(&request) {
+        let from = request.extensions().get().copied();
+        let from = from.unwrap_or_else(|| IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
+        match begun.take(from, Instant::now()) {
+            Ok(()) => {}
+            Err(Full::One) => {
+                metrics::counter!("switchboard_limited_total", "what" => "address").increment(1);
+                return visitors::too_many();
+            }
+            Err(Full::All) => {
+                metrics::counter!("switchboard_handshakes_put_off_total").increment(1);
+                return later();
+            }
+        }
     }
     if request.method() == Method::POST {
         return match whole(request).await {
@@ -104,14 +154,37 @@ fn later() -> Response {
 mod tests {
     use super::*;
 
+    fn address(last: u8) -> Address {
+        IpAddr::from([203, 0, 113, last]).into()
+    }
+
     #[test]
     fn so_many_sessions_begin_in_the_time_that_they_have_to_enter() {
-        let (begun, now) = (Begun::new(2), Instant::now());
-        assert!(begun.takes_one_more(now) && begun.takes_one_more(now));
-        assert!(!begun.takes_one_more(now + ENTER_WITHIN));
+        let (begun, now) = (Begun::new(2, 0), Instant::now());
+        let take = |at| begun.take(address(1), at);
+        assert!(take(now).is_ok() && take(now).is_ok());
+        assert_eq!(take(now + ENTER_WITHIN), Err(Full::All));
         let later = now + ENTER_WITHIN + Duration::from_millis(1);
-        assert!(begun.takes_one_more(later) && begun.takes_one_more(later));
-        assert!(!begun.takes_one_more(later));
-        assert_eq!(begun.oldest_first.lock().expect("a lock").len(), 2);
+        assert!(take(later).is_ok() && take(later).is_ok());
+        assert_eq!(take(later), Err(Full::All));
+        assert_eq!(begun.now.lock().expect("a lock").oldest_first.len(), 2);
+    }
+
+    #[test]
+    fn one_address_leaves_room_for_others() {
+        let (begun, now) = (Begun::new(8, 100), Instant::now());
+        assert!(begun.take(address(1), now).is_ok() && begun.take(address(1), now).is_ok());
+        for _ in 0..100 {
+            assert_eq!(begun.take(address(1), now), Err(Full::One));
+        }
+        for last in 2..5 {
+            assert!(
+                begun.take(address(last), now).is_ok() && begun.take(address(last), now).is_ok()
+            );
+        }
+        assert_eq!(begun.take(address(9), now), Err(Full::All));
+        let later = now + ENTER_WITHIN + Duration::from_millis(1);
+        assert!(begun.take(address(1), later).is_ok());
+        assert_eq!(begun.now.lock().expect("a lock").by_address.len(), 1);
     }
 }

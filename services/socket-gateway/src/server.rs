@@ -1,7 +1,7 @@
 //! Accepts connections. Each has a kill switch and a write deadline, and must say what it wants
 //! in time.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -11,9 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::process::Shutdown;
-use dialects::live::Departure;
+use dialects::{live::Departure, places::Places};
 use hyper::{
-    HeaderMap, Method, StatusCode, body::Incoming, header::HeaderValue, server::conn::http1,
+    HeaderMap, Method, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -25,7 +28,9 @@ use tower::ServiceExt;
 
 use crate::{
     connections::{Connections, KillSwitch, OpenConnection},
+    engine_io,
     outbound::{Flushers, io::OutboundIo},
+    stays::Stay,
     visitors::Caller,
 };
 
@@ -43,6 +48,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     connections: Arc<Connections>,
+    peers: Places,
     flushers: Flushers,
     write_deadline: Duration,
     shutdown: Shutdown,
@@ -55,12 +61,20 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(place) = peers.enter(peer.ip().into()) else { continue };
                 // One connection's trouble is its own.
                 let _ = tune(&stream, write_deadline);
-                let open = connections.open(room);
+                let open = connections.open(room, Some(place));
                 let outbound = open.way_out(stream, &flushers, write_deadline);
                 let io = OutboundIo::new(outbound, open);
-                shutdown.spawn(serve_one(io, Caller(peer), router.clone(), shutdown.clone()));
+                let served = serve_one(
+                    io,
+                    Caller(peer),
+                    router.clone(),
+                    Arc::clone(&connections),
+                    shutdown.clone(),
+                );
+                shutdown.spawn(served);
             }
             Err(cause) => {
                 // Out of file descriptors, most likely: some will come free.
@@ -82,6 +96,7 @@ async fn serve_one(
     io: OutboundIo<OpenConnection>,
     caller: Caller,
     router: Router,
+    connections: Arc<Connections>,
     shutdown: Shutdown,
 ) {
     let switch = io.guard().switch().clone();
@@ -90,7 +105,16 @@ async fn serve_one(
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(switch.clone());
         request.extensions_mut().insert(Departure(switch.told_to_go()));
-        router.clone().oneshot(request.map(Body::new))
+        let answering = router.clone().oneshot(request.map(Body::new));
+        let connections = Arc::clone(&connections);
+        async move {
+            let Ok(mut response) = answering.await;
+            if connections.is_scarce() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -136,9 +160,8 @@ pub async fn note_transport(
     request: Request,
     next: Next,
 ) -> Response {
-    let sid = request.uri().query().and_then(|query| {
-        query.split('&').find_map(|pair| pair.strip_prefix("sid=")).map(str::to_owned)
-    });
+    let sid = engine_io::sid(&request).map(str::to_owned);
+    let is_known = request.extensions().get::<Arc<Stay>>().is_some();
     let switch = request.extensions().get::<KillSwitch>().cloned();
     let is_over = || sid.as_ref().is_some_and(|sid| connections.is_over(sid));
     if is_over() {
@@ -154,7 +177,7 @@ pub async fn note_transport(
         (StatusCode::SWITCHING_PROTOCOLS, sid, Some(switch)) => {
             switch.carries_a_websocket();
             // Only a session that there is can be upgraded.
-            if let Some(sid) = sid {
+            if let Some(sid) = sid.filter(|_| is_known) {
                 connections.upgraded(&sid, &switch);
             }
         }

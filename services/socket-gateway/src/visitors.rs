@@ -1,92 +1,66 @@
-//! How many connections there are from each address.
+//! Where those come from who connect, and how many from each address.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json,
+    body::{Body, HttpBody as _, to_bytes},
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use chat_core::Code;
-use dialects::address::Address;
+use dialects::{
+    address::Address,
+    places::{Place, Places},
+};
 use serde_json::json;
 
-use crate::connections::KillSwitch;
+use crate::{
+    connections::KillSwitch,
+    engine_io,
+    sockets::is_ours,
+    stays::{Begins, Carried, Stays},
+};
 
 /// How long who was turned away should wait.
 const WORTH_A_TRY: Duration = Duration::from_secs(10);
+
+/// The longest greeting of a session that begins.
+const GREETING: u64 = 4 * 1024;
 
 /// Who asks us: the server leaves it with each request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller(pub SocketAddr);
 
-/// Everybody's connections, by address. Clones share them.
-#[derive(Clone, Debug)]
-pub struct Visitors(Arc<Inner>);
+/// What a websocket keeps for as long as its connection is open.
+#[expect(dead_code, reason = "held, not read")]
+pub(crate) enum Visit {
+    /// A place of its own.
+    Own(Place),
+    /// The place of the session that came over to it.
+    Shared(Carried),
+}
 
-#[derive(Debug)]
-struct Inner {
+/// Everybody who is here. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Visitors {
     trusted_hops: usize,
-    /// 0: any number.
-    most: u32,
-    here: Mutex<HashMap<Address, u32>>,
+    places: Places,
+    stays: Arc<Stays>,
 }
 
 impl Visitors {
-    /// At most so many from each address; 0: any number.
-    #[must_use]
-    pub fn new(trusted_hops: usize, most: u32) -> Self {
-        Self(Arc::new(Inner { trusted_hops, most, here: Mutex::default() }))
-    }
-
-    /// A place for one more from there, if there is one.
-    pub(crate) fn enter(&self, from: Address) -> Option<Visit> {
-        if self.0.most > 0 {
-            let mut here = self.0.here.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = here.entry(from).or_default();
-            if *count >= self.0.most {
-                metrics::counter!("switchboard_limited_total", "what" => "address").increment(1);
-                return None;
-            }
-            *count += 1;
-        }
-        Some(Visit { to: self.clone(), from })
-    }
-}
-
-/// A place that is taken until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Visit {
-    to: Visitors,
-    from: Address,
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        let Inner { most, here, .. } = &*self.to.0;
-        if *most == 0 {
-            return;
-        }
-        let mut here = here.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = here.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                here.remove(&self.from);
-            }
-        }
+    /// At most so many websockets, and sessions that poll, from each address; 0: any number.
+    pub(crate) fn new(trusted_hops: usize, most: u32, stays: Arc<Stays>) -> Self {
+        Self { trusted_hops, places: Places::new(most, "address"), stays }
     }
 }
 
 /// Finds out where a request comes from. A new websocket takes a place for as long as its connection
-/// lives; sockets that poll take theirs when they enter a namespace, and keep it when they go over to
-/// a websocket.
+/// lives, a session that begins by polling for as long as the library knows it; the websocket that
+/// it goes over to shares its place.
 pub(crate) async fn counted(
     State(visitors): State<Visitors>,
     mut request: Request,
@@ -95,13 +69,34 @@ pub(crate) async fn counted(
     let Some(Caller(peer)) = request.extensions().get().copied() else {
         return next.run(request).await;
     };
-    let from = Address::of(peer.ip(), request.headers(), visitors.0.trusted_hops);
+    let from = Address::of(peer.ip(), request.headers(), visitors.trusted_hops);
     request.extensions_mut().insert(from);
     let switch = request.extensions().get::<KillSwitch>().cloned();
-    let (Some(switch), true) = (switch, is_new_websocket(&request)) else {
-        return next.run(request).await;
-    };
-    let Some(visit) = visitors.enter(from) else { return too_many() };
+    match switch.filter(|_| engine_io::is_upgrade(&request)) {
+        Some(switch) => websocket(&visitors, from, switch, request, next).await,
+        None if engine_io::begins(&request) => polling(&visitors, from, request, next).await,
+        None => next.run(request).await,
+    }
+}
+
+async fn websocket(
+    visitors: &Visitors,
+    from: Address,
+    switch: KillSwitch,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let sid = engine_io::sid(&request).filter(|_| engine_io::is_meant(&request));
+    let stay = sid.and_then(|sid| visitors.stays.of(sid));
+    let shared = stay.as_ref().and_then(|stay| stay.carried());
+    let own = || visitors.places.enter(from).map(Visit::Own);
+    let Some(visit) = shared.map(Visit::Shared).or_else(own) else { return too_many() };
+    if let Some(stay) = stay {
+        request.extensions_mut().insert(stay);
+    } else if engine_io::begins(&request) && !is_ours(&request) {
+        let stay = visitors.stays.begin(Begins::Websocket(switch.clone()));
+        request.extensions_mut().insert(stay);
+    }
     // Before anybody answers: the connection may end while it is being served.
     switch.keep(visit);
     let response = next.run(request).await;
@@ -111,47 +106,31 @@ pub(crate) async fn counted(
     response
 }
 
-fn is_new_websocket(request: &Request) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    request.headers().contains_key(header::UPGRADE)
-        && !query.split('&').any(|pair| pair.starts_with("sid="))
+async fn polling(visitors: &Visitors, from: Address, mut request: Request, next: Next) -> Response {
+    let Some(place) = visitors.places.enter(from) else { return too_many() };
+    let stay = visitors.stays.begin(Begins::Polling(place));
+    request.extensions_mut().insert(Arc::clone(&stay));
+    let response = next.run(request).await;
+    let length = response.body().size_hint().upper();
+    if response.status() != StatusCode::OK || length.is_none_or(|length| length > GREETING) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let Ok(greeting) = to_bytes(body, GREETING as usize).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if let Some(sid) = engine_io::named(&greeting) {
+        stay.is_named(sid);
+    }
+    Response::from_parts(parts, Body::from(greeting))
 }
 
-fn too_many() -> Response {
+/// The refusal for who has too many already.
+pub(crate) fn too_many() -> Response {
     let body = json!({
         "error": "too many connections from your address, try again later",
         "code": Code::RateLimited.as_str(),
     });
     let after = HeaderValue::from(WORTH_A_TRY.as_secs());
     (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, after)], Json(body)).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::IpAddr;
-
-    use super::*;
-
-    fn address(last: u8) -> Address {
-        IpAddr::from([203, 0, 113, last]).into()
-    }
-
-    #[test]
-    fn each_address_has_so_many_places_and_who_goes_leaves_one() {
-        let visitors = Visitors::new(0, 2);
-        let mut here: Vec<_> = (0..3).map(|_| visitors.enter(address(1))).collect();
-        assert!(here[0].is_some() && here[1].is_some() && here[2].is_none());
-        assert!(visitors.enter(address(2)).is_some());
-        here.remove(0);
-        assert!(visitors.enter(address(1)).is_some());
-        here.clear();
-        assert!(visitors.0.here.lock().expect("nobody panicked").is_empty());
-    }
-
-    #[test]
-    fn nought_means_any_number() {
-        let visitors = Visitors::new(0, 0);
-        let all: Vec<_> = (0..1_000).map(|_| visitors.enter(address(1))).collect();
-        assert!(all.iter().all(Option::is_some));
-    }
 }

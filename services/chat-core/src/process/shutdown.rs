@@ -1,6 +1,9 @@
 //! Stopping in order: a token that all tasks watch, a tracker that waits for them.
+//!
+//! Whatever changes something goes [to its end](Shutdown::to_the_end) in a task of its own: a
+//! server drops what it does for a client that hangs up, wherever it is just then.
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, panic::resume_unwind, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -10,6 +13,13 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFuture},
     task::TaskTracker,
 };
+use tracing::Instrument;
+
+use crate::error::{ChatError, Result};
+
+/// Longer than all that a change waits for by itself. What is silent for so long is given up, lest
+/// it hold what others need.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The owner of every task of a process.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +52,24 @@ impl Shutdown {
         self.tasks.spawn(async move {
             let _ = token.run_until_cancelled(task).await;
         });
+    }
+
+    /// Does it to its end, whoever stops waiting for the answer. Shutdown waits for it. A panic in it
+    /// is one in whoever waits.
+    pub async fn to_the_end<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let bounded = async move {
+            let outcome = tokio::time::timeout(LONGEST, change).await;
+            outcome.unwrap_or_else(|_| Err(ChatError::unavailable("a change", "it took too long")))
+        };
+        let outcome = self.tasks.spawn(bounded.in_current_span()).await;
+        outcome.unwrap_or_else(|ended| match ended.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(ended) => Err(ChatError::unavailable("a change", ended)),
+        })
     }
 
     /// Begins it.
@@ -82,5 +110,36 @@ impl Shutdown {
             std::process::exit(130);
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_goes_on_when_nobody_waits_for_it_and_shutdown_waits() {
+        let tasks = Shutdown::new();
+        let ((go, gone), (told, hears)) = (oneshot::channel::<()>(), oneshot::channel());
+        let change = tasks.to_the_end(async move {
+            let _ = gone.await;
+            told.send(()).map_err(|()| ChatError::unauthorised())
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(1), change).await.is_err());
+        tasks.begin();
+        assert!(!tasks.finished(Duration::from_millis(1)).await);
+        go.send(()).expect("it goes on");
+        assert!(tasks.finished(Duration::from_secs(10)).await);
+        hears.await.expect("it came to its end");
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "oh")]
+    async fn a_panic_is_one_in_who_waits() {
+        let _ = Shutdown::new().to_the_end::<(), _>(async { panic!("oh") }).await;
     }
 }

@@ -3,11 +3,15 @@
 
 mod newest;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use chat_core::process::Shutdown;
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::{
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
@@ -18,6 +22,7 @@ use tokio::{
 use tower::ServiceExt;
 
 pub use self::newest::{Newest, Place};
+use crate::places::Places;
 
 /// How long a request's head may take, and how long a connection may wait for its next request.
 const HEAD: Duration = Duration::from_secs(30);
@@ -30,6 +35,9 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Connections at once to a port that everybody may know; more wait to be accepted.
 const CONNECTIONS: usize = 10_000;
+
+/// When less room than this is left there, who was answered goes, so that others get in.
+const SCARCE: usize = CONNECTIONS / 10;
 
 /// Connections at once to a port that few should know.
 const FEW: usize = 256;
@@ -51,18 +59,20 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     listen().map_err(|cause| format!("can't listen on {address}: {cause}"))
 }
 
-/// Serves until shutdown begins; requests under way are answered then.
-pub async fn serve(listener: TcpListener, router: Router, tasks: Shutdown) {
+/// Serves until shutdown begins; requests under way are answered then. Who has no place among those
+/// at the other end of connections is cut.
+pub async fn serve(listener: TcpListener, router: Router, peers: Places, tasks: Shutdown) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
         let (stream, peer) = tokio::select! {
             accepted = next(&listener) => accepted,
             () = tasks.begun() => return,
         };
-        let serving = serve_one(stream, peer, router.clone(), tasks.clone());
+        let Some(its_own) = peers.enter(peer.ip().into()) else { continue };
+        let serving = serve_one(stream, peer, router.clone(), Arc::clone(&room), tasks.clone());
         tasks.spawn(async move {
             serving.await;
-            drop(place);
+            drop((place, its_own));
         });
     }
 }
@@ -71,13 +81,15 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: Shutdown) {
 /// connections others open and leave, a new one is answered: the oldest goes for it.
 pub async fn serve_newest(listener: TcpListener, router: Router, tasks: Shutdown) {
     let room = Newest::new(FEW);
+    // The oldest goes anyway.
+    let plenty = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let (stream, peer) = tokio::select! {
             accepted = next(&listener) => accepted,
             () = tasks.begun() => return,
         };
         let place = room.enter();
-        let serving = serve_one(stream, peer, router.clone(), tasks.clone());
+        let serving = serve_one(stream, peer, router.clone(), Arc::clone(&plenty), tasks.clone());
         tasks.spawn_until_stopped(async move {
             tokio::select! { () = serving => {}, () = place.taken() => {} }
         });
@@ -107,10 +119,25 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE))
 }
 
-async fn serve_one(stream: TcpStream, peer: SocketAddr, router: Router, tasks: Shutdown) {
+async fn serve_one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    room: Arc<Semaphore>,
+    tasks: Shutdown,
+) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request.map(Body::new))
+        let answering = router.clone().oneshot(request.map(Body::new));
+        let room = Arc::clone(&room);
+        async move {
+            let Ok(mut response) = answering.await;
+            if room.available_permits() < SCARCE {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,7 +1,7 @@
 //! Hop 1 of 10: 004's events come in, are parsed into the model's verbs and asked.
 //! From the client; next the gateway's `chat_client.rs`. What comes back out is hop 10, `render.rs`.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chat_core::{
@@ -68,6 +68,8 @@ impl Leg for ChattoLeg {
 /// A room that a socket is in.
 struct Joined {
     who: Caller,
+    /// A guest's hold on the name.
+    _worn: Option<Follow>,
     _follow: Follow,
     /// None where nobody is told of it: then there is nobody who could leave.
     attention: Option<Follow>,
@@ -119,7 +121,7 @@ impl ChattoSocket {
     /// Joins, sends the history, follows from there on.
     async fn join(&mut self, join: Join) -> Result<Value> {
         let room = join.place.room;
-        let who = self.caller(join.place.user.as_ref()).await?;
+        let (who, worn) = self.caller(join.place.user.as_ref()).await?;
         if self.rooms.len() >= ROOMS_MAX && !self.rooms.contains_key(&room) {
             let rule = format!("a socket may be in {ROOMS_MAX} rooms at once");
             return Err(ChatError::new(Code::RateLimited, rule));
@@ -145,7 +147,7 @@ impl ChattoSocket {
         if !join.quiet {
             ports.feed.enter(room, &who, self.client.key);
         }
-        self.rooms.insert(room, Joined { who, _follow: follow, attention });
+        self.rooms.insert(room, Joined { who, _worn: worn, _follow: follow, attention });
         Success::ack(Nothing {})
     }
 
@@ -271,10 +273,10 @@ impl ChattoSocket {
     }
 
     /// Who this socket is: its session's user, or a guest by the payload's name.
-    async fn caller(&self, claimed: Option<&Username>) -> Result<Caller> {
+    async fn caller(&self, claimed: Option<&Username>) -> Result<(Caller, Option<Follow>)> {
         if let Some(user) = self.client.user() {
             same_user(&user, claimed)?;
-            return Ok(user);
+            return Ok((user, None));
         }
         if !self.client.ports.guests {
             return Err(ChatError::unauthorised());
@@ -283,7 +285,8 @@ impl ChattoSocket {
             ChatError::invalid_payload("`user` is missing: a guest goes by the name given there")
         })?;
         // Asked each time: somebody may have registered the name since.
-        self.client.ports.chat.admit_guest(name.clone()).await
+        let worn = self.client.ports.feed.wear(name, Arc::clone(&self.client.sink));
+        Ok((self.client.ports.chat.admit_guest(name.clone()).await?, Some(worn)))
     }
 }
 

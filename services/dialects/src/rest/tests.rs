@@ -24,6 +24,9 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::address::Address;
 
+/// What a browser with a session shows.
+const COOKIE: &str = "session=a-secret-of-43-characters-as-we-give-them-_";
+
 struct Down;
 
 /// Lets everybody knock.
@@ -190,7 +193,7 @@ struct Answer {
 async fn ask(method: &str, path: &str, cookie: bool, body: &str) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     if cookie {
-        request = request.header("cookie", "session=s3cret");
+        request = request.header("cookie", COOKIE);
     }
     let request = request.body(Body::from(body.to_owned())).expect("a request");
     let response = Router::from(app()).oneshot(request).await.expect("an answer");
@@ -331,7 +334,7 @@ async fn a_body_too_large_is_told_so() {
 /// What is answered to a request with the cookie and these headers.
 async fn from_a_page(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
     let request = Request::builder().method(method).uri(path);
-    let all = [("host", "chat.example"), ("cookie", "session=s3cret")];
+    let all = [("host", "chat.example"), ("cookie", COOKIE)];
     let all = all.iter().chain(headers);
     let request = all.fold(request, |request, (name, value)| request.header(*name, *value));
     let request = request.body(Body::empty()).expect("a request");

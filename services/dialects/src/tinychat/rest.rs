@@ -17,8 +17,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::answers::{Answer, Listed, Sentence, Submitted};
 use super::wire::Submission;
-use crate::rest::{
-    RestState, answer::Anytime, body::Body, credentials, foreign, idempotency, mount, query::Params,
+use crate::{
+    origin,
+    rest::{
+        RestState, answer::Anytime, body::Body, credentials, foreign, idempotency, mount,
+        query::Params,
+    },
 };
 
 /// 000's routes.
@@ -66,7 +70,9 @@ async fn read(
     };
     let chat = &*state.chat;
     let page = chat.history(&reader, ConversationId::LOBBY, span, limit).await?;
-    let newest = page.messages.last().map(|message| Seen::Message(message.id));
+    // A page of another site can have this asked, and has not shown the visitor anything of it.
+    let is_seen = origin::is_allowed(headers, &state.origins);
+    let newest = page.messages.last().filter(|_| is_seen).map(|last| Seen::Message(last.id));
     let mark = chat.mark_seen(&reader, ConversationId::LOBBY, newest).await?;
     let last_seen = mark.or(page.newest_at);
     Ok((page.messages, last_seen.map_or(0, clock::millis)))

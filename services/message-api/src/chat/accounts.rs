@@ -23,7 +23,13 @@ impl Rules {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
-        let user = self.store.create_user(&NewAccount { name, password_hash }).await?;
+        let rules = self.clone();
+        let made = async move { rules.make_account(NewAccount { name, password_hash }).await };
+        self.tasks.to_the_end(made).await
+    }
+
+    async fn make_account(&self, account: NewAccount) -> Result<Login> {
+        let user = self.store.create_user(&account).await?;
         let login = match self.begin_session(&user).await {
             Ok(login) => login,
             Err(refusal) => {
@@ -41,7 +47,11 @@ impl Rules {
         let stored = account.as_ref().and_then(|account| account.password_hash.clone());
         let is_right = self.passwords.verify(password, stored).await?;
         match account {
-            Some(account) if is_right => self.begin_lasting_session(&account).await,
+            Some(account) if is_right => {
+                let rules = self.clone();
+                let begun = async move { rules.begin_lasting_session(&account).await };
+                self.tasks.to_the_end(begun).await
+            }
             _ => Err(wrong_credentials()),
         }
     }
@@ -60,10 +70,7 @@ impl Rules {
     }
 
     async fn begin_session(&self, user: &User) -> Result<Login> {
-        let begun = self.sessions.begin(user).await?;
-        for old in begun.ended {
-            self.notice(Notice::SessionEnded(old));
-        }
+        let begun = self.sessions.begin(user, |old| self.tell_ended(old)).await?;
         let token = self.tokens.issue(&begun.session)?;
         Ok(Login { session: begun.session, secret: begun.secret, token })
     }
@@ -86,9 +93,11 @@ impl Rules {
 
     /// Told even if the session was dead already: its end may have been told to nobody.
     pub(super) async fn end(&self, session: SessionId) -> Result<()> {
-        self.sessions.end(&session).await?;
-        self.notice(Notice::SessionEnded(session));
-        Ok(())
+        self.sessions.end(&session, || self.tell_ended(&session)).await
+    }
+
+    pub(super) fn tell_ended(&self, session: &SessionId) {
+        self.notice(Notice::SessionEnded(session.clone()));
     }
 
     pub(super) async fn let_in(&self, name: Username) -> Result<Caller> {

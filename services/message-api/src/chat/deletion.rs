@@ -35,9 +35,6 @@ impl Rules {
 
     /// Ends all sessions of a user, or all but one, and tells the gateways.
     pub(super) async fn end_sessions(&self, user: UserId, but: Option<&SessionId>) -> Result<()> {
-        for ended in self.sessions.end_all(user, but).await? {
-            self.notice(Notice::SessionEnded(ended));
-        }
-        Ok(())
+        self.sessions.end_all(user, but, |ended| self.tell_ended(ended)).await
     }
 }

@@ -23,7 +23,10 @@ impl Rules {
         match self.sessions.known(&who.session).await? {
             Known::Living(session) => Ok(session),
             Known::Ended => Err(invalid_token()),
-            Known::Nothing => self.enter(&who).await,
+            Known::Nothing => {
+                let rules = self.clone();
+                self.tasks.to_the_end(async move { rules.enter(&who).await }).await
+            }
         }
     }
 
@@ -31,11 +34,9 @@ impl Rules {
     /// finds the account gone.
     async fn enter(&self, who: &Identity) -> Result<Session> {
         let user = self.user_of(who).await?;
-        let entered = self.sessions.enter(&user, &who.session, who.until).await?;
-        for old in entered.ended {
-            self.notice(Notice::SessionEnded(old));
-        }
-        let Known::Living(session) = entered.known else { return Err(invalid_token()) };
+        let ended = |old: &_| self.tell_ended(old);
+        let known = self.sessions.enter(&user, &who.session, who.until, ended).await?;
+        let Known::Living(session) = known else { return Err(invalid_token()) };
         match self.store.bound(&who.issuer, &who.subject).await? {
             Some(now) if now.deleted_at.is_none() && now.user == session.user => Ok(session),
             _ => {

@@ -29,9 +29,9 @@ use chat_core::{
     Result, Seq, Session, SessionId, SocketKey, Title, User, UserId, Username,
     chat::DIRECTS_MAX,
     model::{ConversationPage, History, NewMessage, Peer, Seen, Span, UserPage},
+    process::Shutdown,
     rights::{self, Verb},
 };
-
 use time::OffsetDateTime;
 
 use crate::{
@@ -44,6 +44,7 @@ use crate::{
 };
 
 /// What the rules rest on.
+#[derive(Clone)]
 pub struct Rules {
     /// What lasts.
     pub store: Store,
@@ -61,6 +62,8 @@ pub struct Rules {
     pub publisher: Publisher,
     /// Are guests let in?
     pub guests: bool,
+    /// Where changes go to their ends.
+    pub tasks: Shutdown,
 }
 
 impl Rules {
@@ -127,14 +130,15 @@ fn peers(kind: &ConversationKind) -> Option<[UserId; 2]> {
 /// Less than what a gateway waits, so that it hears an answer and has time to ask another replica.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// What takes longer is given up: something that it needs is silent.
+/// What takes longer is not waited for: something that it needs is silent.
 async fn in_time<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
     let answer = tokio::time::timeout(LIMIT, asked).await;
     answer.unwrap_or_else(|_| Err(ChatError::unavailable("the request", "it took too long")))
 }
 
-/// Each verb stands in the module that the table above names. What makes or removes an account is
-/// never given up half way; its parts are bounded one by one.
+/// Each verb stands in the module that the table above names. What changes something is never given
+/// up half way, whoever hangs up: it goes to its end in a task of its own. Those that are one step do
+/// without: a post, which the group commit takes whole, and a mark of how far somebody has seen.
 #[async_trait]
 impl Chat for Rules {
     async fn register(&self, name: Username, password: Option<Password>) -> Result<Login> {
@@ -150,7 +154,8 @@ impl Chat for Rules {
     }
 
     async fn end_session(&self, session: SessionId) -> Result<()> {
-        in_time(self.end(session)).await
+        let rules = self.clone();
+        in_time(self.tasks.to_the_end(async move { rules.end(session).await })).await
     }
 
     async fn live_sessions(&self, sessions: Vec<SessionId>) -> Result<Vec<SessionId>> {
@@ -180,11 +185,13 @@ impl Chat for Rules {
     }
 
     async fn delete_account(&self, user: &User) -> Result<()> {
-        self.delete_user(user).await
+        let (rules, user) = (self.clone(), user.clone());
+        self.tasks.to_the_end(async move { rules.delete_user(&user).await }).await
     }
 
     async fn create_room(&self, caller: &Caller, title: Title) -> Result<Conversation> {
-        in_time(self.make_room(caller, title)).await
+        let (rules, caller) = (self.clone(), caller.clone());
+        in_time(self.tasks.to_the_end(async move { rules.make_room(&caller, title).await })).await
     }
 
     async fn conversation(&self, caller: &Caller, id: ConversationId) -> Result<Conversation> {
@@ -196,7 +203,8 @@ impl Chat for Rules {
     }
 
     async fn open_direct(&self, caller: &Caller, peer: Peer) -> Result<Conversation> {
-        in_time(self.direct_with(caller, peer)).await
+        let (rules, caller) = (self.clone(), caller.clone());
+        in_time(self.tasks.to_the_end(async move { rules.direct_with(&caller, peer).await })).await
     }
 
     async fn directs(&self, caller: &Caller, limit: u32) -> Result<Vec<Conversation>> {
@@ -219,11 +227,14 @@ impl Chat for Rules {
     }
 
     async fn edit(&self, caller: &Caller, id: MessageId, text: MessageText) -> Result<Message> {
-        in_time(self.edit_message(caller, id, text)).await
+        let (rules, caller) = (self.clone(), caller.clone());
+        in_time(self.tasks.to_the_end(async move { rules.edit_message(&caller, id, text).await }))
+            .await
     }
 
     async fn delete(&self, caller: &Caller, id: MessageId) -> Result<()> {
-        in_time(self.delete_message(caller, id)).await
+        let (rules, caller) = (self.clone(), caller.clone());
+        in_time(self.tasks.to_the_end(async move { rules.delete_message(&caller, id).await })).await
     }
 
     async fn message(&self, caller: &Caller, id: MessageId) -> Result<Message> {
@@ -241,7 +252,8 @@ impl Chat for Rules {
     }
 
     async fn mark_read(&self, caller: &Caller, id: MessageId) -> Result<()> {
-        in_time(self.read_message(caller, id)).await
+        let (rules, caller) = (self.clone(), caller.clone());
+        in_time(self.tasks.to_the_end(async move { rules.read_message(&caller, id).await })).await
     }
 
     async fn unread_count(&self, caller: &Caller, conversation: ConversationId) -> Result<u64> {

@@ -25,8 +25,15 @@ impl Rules {
         let is_right = self.passwords.verify(current, former.clone()).await?;
         let Some(former) = former.filter(|_| is_right) else { return Err(wrong_credentials()) };
         let hash = self.passwords.hash(new).await?;
+        let (rules, session) = (self.clone(), session.clone());
+        let replaced = async move { rules.replace_verified(&session, &former, &hash).await };
+        self.tasks.to_the_end(replaced).await
+    }
+
+    async fn replace_verified(&self, session: &Session, former: &str, hash: &str) -> Result<()> {
+        let user = &session.user;
         self.end_sessions(user.id, Some(&session.id)).await?;
-        if !self.store.replace_password(user.id, &former, &hash).await? {
+        if !self.store.replace_password(user.id, former, hash).await? {
             return Err(wrong_credentials());
         }
         if let Err(refusal) = self.end_sessions(user.id, Some(&session.id)).await {

@@ -79,7 +79,8 @@ impl World {
     /// The same, of so many bytes for each user.
     pub(crate) fn library_with(&self, replica: &Replica, quota: u64) -> Library {
         let url = format!("file://{}", self.files().display());
-        Library::new(replica.rules.store.clone(), Place::open(&url).expect("opens"), quota)
+        let place = Place::open(&url).expect("opens");
+        Library::new(replica.rules.store.clone(), place, quota, &replica.tasks)
     }
 
     /// Where they lie.
@@ -103,11 +104,11 @@ impl World {
         guests: bool,
         issuers: Issuers,
     ) -> Replica {
-        let tasks = Shutdown::new();
+        let (lanes, tasks) = (Shutdown::new(), Shutdown::new());
         let store = Store::new(database::pool(self.database.clone(), 12));
         let (publisher, published) = Publisher::new();
         let rules = Rules {
-            group_commit: GroupCommit::start(&store, &publisher, &tasks),
+            group_commit: GroupCommit::start(&store, &publisher, &lanes),
             tokens: Tokens::new(&JwtSecrets::fixed("a secret of the tests, 32 bytes!"), TTL),
             issuers,
             passwords: Passwords::new(2).expect("hashes"),
@@ -115,8 +116,9 @@ impl World {
             sessions,
             publisher,
             guests,
+            tasks: tasks.clone(),
         };
-        Replica { rules: Arc::new(rules), published }
+        Replica { rules: Arc::new(rules), published, tasks }
     }
 }
 
@@ -144,6 +146,7 @@ impl Drop for World {
 pub(crate) struct Replica {
     pub(crate) rules: Arc<Rules>,
     published: mpsc::Receiver<Publication>,
+    tasks: Shutdown,
 }
 
 impl Replica {
@@ -193,6 +196,11 @@ impl Replica {
     /// What has been handed to the publisher since the last look.
     pub(crate) fn published(&mut self) -> Vec<Publication> {
         std::iter::from_fn(|| self.published.try_recv().ok()).collect()
+    }
+
+    /// Waits until what was begun has come to its end.
+    pub(crate) async fn settles(&self) {
+        assert!(self.tasks.finished(TTL).await, "changes go on");
     }
 
     /// The seqs of those.

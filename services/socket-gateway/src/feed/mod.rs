@@ -39,8 +39,8 @@ use std::{
 use async_trait::async_trait;
 use chat_core::{
     Caller, Chat, ChatError, ConversationId, Event, Feed, Fleeting, Follow, Listener, Notice,
-    Result, Roster, Seq, Session, Sink, SocketKey, Topic, User, UserId, chat::CHANGES_MAX,
-    process::Shutdown,
+    Result, Roster, Seq, Session, Sink, SocketKey, Topic, User, UserId, Username,
+    chat::CHANGES_MAX, process::Shutdown,
 };
 
 use tokio::{sync::Semaphore, time::Instant};
@@ -56,6 +56,7 @@ use self::{
     rosters::Rosters,
 };
 use crate::{
+    guests::Guests,
     presence::Presence,
     sessions::Sessions,
     subscriber::{Hearer, Subscriber},
@@ -73,6 +74,7 @@ pub struct GatewayFeed {
     whisperer: Whisperer,
     presence: Presence,
     sessions: Arc<Sessions>,
+    guests: Arc<Guests>,
     shutdown: Shutdown,
     next: AtomicU64,
     /// Calls for repair under way: a return must not flood message-api.
@@ -116,6 +118,7 @@ impl GatewayFeed {
             whisperer,
             presence,
             sessions,
+            guests: Arc::default(),
             shutdown,
             next: AtomicU64::new(1),
             calls: Semaphore::new(CALLS),
@@ -128,6 +131,8 @@ impl GatewayFeed {
             roster: Roster::default(),
             rosters: Rosters::default(),
         });
+        let guests = Arc::clone(&feed.guests).run(Arc::clone(&feed.chat));
+        feed.shutdown.spawn_until_stopped(guests);
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).compare_heads_now_and_then());
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).look_at_directs_now_and_then());
         feed.shutdown.spawn_until_stopped(Arc::clone(&feed).make_good_after_returns());
@@ -232,6 +237,9 @@ impl Hearer for GatewayFeed {
         if let Event::Notice(Notice::SessionEnded(session)) = &event {
             self.sessions.end(session);
         }
+        if let Event::Notice(Notice::UserRegistered(user)) = &event {
+            self.guests.registered(&user.name);
+        }
         match (topic, event) {
             (Topic::Conversation(id), Event::Change(change)) => {
                 let Some(hub) = self.hub(id) else { return };
@@ -256,6 +264,7 @@ impl Hearer for GatewayFeed {
     async fn back(&self, deaf_since: Option<Instant>) {
         self.suspect_rosters(deaf_since.map(Instant::into_std));
         self.sessions.compare_soon();
+        self.guests.compare_soon();
         self.returns.note(deaf_since);
         self.returns.made_good().await;
     }
@@ -332,6 +341,10 @@ impl Feed for FeedHandle {
             feed.presence.disconnect(&user, socket, &feed.shutdown);
             drop(bound);
         })
+    }
+
+    fn wear(&self, name: &Username, sink: Arc<dyn Sink>) -> Follow {
+        self.0.guests.wear(name, sink)
     }
 
     fn roster(&self) -> &Roster {

@@ -14,6 +14,7 @@ use dialects::{
     accept,
     allowance::{Allowances, Allowed},
     chatto::wire::Say,
+    places::Places,
     socket::{Client, Conversing, Leg, Ports, SocketKeys},
 };
 use redis_link::Redis;
@@ -37,7 +38,6 @@ use crate::{
     server,
     sessions::Sessions,
     subscriber::Subscriber,
-    visitors::Visitors,
     whisper,
 };
 
@@ -163,16 +163,23 @@ pub(super) fn gateway(leg: Arc<dyn Leg>, count: usize, tasks: &Shutdown) -> Sock
         legs: [leg].into(),
         ports: ports(tasks),
         connections: Arc::clone(&connections),
-        visitors: Visitors::new(0, 0),
         shutdown: tasks.clone(),
     };
     let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);
-    let bounded = middleware::from_fn_with_state(Arc::new(Begun::new(count)), polling::bounded);
+    let bounded = middleware::from_fn_with_state(Arc::new(Begun::new(count, 0)), polling::bounded);
     let router = shared(Router::new(), &mount).layer(bounded).layer(note);
     let listener = accept::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let flushers = Flushers::start(1, tasks);
-    let serving = server::serve(listener, router, connections, flushers, PATIENCE, tasks.clone());
+    let serving = server::serve(
+        listener,
+        router,
+        connections,
+        Places::new(0, "address"),
+        flushers,
+        PATIENCE,
+        tasks.clone(),
+    );
     tasks.spawn_until_stopped(serving);
     address
 }

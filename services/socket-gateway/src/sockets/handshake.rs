@@ -8,7 +8,7 @@ use std::{
 };
 
 use chat_core::{ChatError, Code, Follow, Session, Sink, root_span};
-use dialects::{address::Address, allowance::Allowance, observe::Counted, socket::Client};
+use dialects::{allowance::Allowance, observe::Counted, socket::Client};
 use hyper::HeaderMap;
 use serde_json::Value;
 use socketioxide::extract::{AckSender, Event, SocketRef};
@@ -22,7 +22,7 @@ use super::{
     sink::SocketSink,
     task::{self, Seat, Side},
 };
-use crate::{chat_client::for_socket, visitors};
+use crate::{chat_client::for_socket, stays::Stay};
 
 /// Left by [`admit`] for [`begin`]: tells the socket's task that the client has heard that it is in.
 #[derive(Clone)]
@@ -72,23 +72,11 @@ pub(super) async fn admit(
     let request = socket.req_parts();
     let query = request.uri.query().map(Into::into);
     let visit = Visit { headers: request.headers.clone(), query };
-    let Ok(visitor) = take_place(&gate.mount, &socket) else {
-        sink.cut();
-        return Err(Refusal("too many connections from your address, try again later".to_owned()));
-    };
-    let entered = enter(&gate, Arc::clone(&sink), &visit, &auth, visitor).await?;
+    let stay = request.extensions.get().cloned();
+    let entered = enter(&gate, Arc::clone(&sink), &visit, &auth, stay).await?;
     listen(&gate.mount, &socket, &sink, &entered);
     socket.extensions.insert(Begin(Arc::new(Mutex::new(entered.begin))));
     Ok(())
-}
-
-/// A socket whose session began by polling has no connection of its own that would be counted.
-fn take_place(mount: &Mount, socket: &SocketRef) -> Result<Option<visitors::Visit>, ()> {
-    let request = socket.req_parts();
-    let query = request.uri.query().unwrap_or_default();
-    let from = request.extensions.get().copied();
-    let from = from.filter(|_: &Address| query.split('&').any(|pair| pair == "transport=polling"));
-    from.map(|from| mount.visitors.enter(from).ok_or(())).transpose()
 }
 
 /// Checks who it is, opens every protocol's side of it and starts its task: from the moment that
@@ -98,7 +86,7 @@ pub(super) async fn enter(
     sink: Arc<SocketSink>,
     visit: &Visit,
     auth: &Result<Value, String>,
-    visitor: Option<visitors::Visit>,
+    stay: Option<Arc<Stay>>,
 ) -> Result<Entered, Refusal> {
     let mount = &gate.mount;
     // A refusal is final for official clients; a lost connection makes them come again.
@@ -137,7 +125,7 @@ pub(super) async fn enter(
         begun,
         _bound: bound,
         _place: place,
-        _visitor: visitor,
+        _entry: stay.map(Stay::enters),
         _counted: counted,
     };
     mount.shutdown.spawn(for_socket(gone.clone(), seat.live()));

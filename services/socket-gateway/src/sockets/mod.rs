@@ -45,8 +45,8 @@ use socketioxide::{
 
 use tower::ServiceExt;
 
-pub(crate) use self::websocket::ENTER_WITHIN;
-use crate::{connections::Connections, visitors::Visitors};
+pub(crate) use self::websocket::{ENTER_WITHIN, is_ours};
+use crate::connections::Connections;
 
 /// Largest frame that a client may send: room for a text that is far too long to be told so.
 pub(crate) const FRAME_MAX: usize = 2 * 1024 * 1024;
@@ -67,8 +67,6 @@ pub struct Mount {
     pub ports: Ports,
     /// The connections that carry them.
     pub connections: Arc<Connections>,
-    /// Where they come from.
-    pub visitors: Visitors,
     /// Who owns their tasks.
     pub shutdown: Shutdown,
 }

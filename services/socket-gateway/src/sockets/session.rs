@@ -42,7 +42,7 @@ pub(super) struct Session {
     sid: Sid,
     parser: ParserState,
     places: Mutex<Places>,
-    has_entered: AtomicBool,
+    is_inside: AtomicBool,
 }
 
 /// Where the client is, by the number of the gate.
@@ -68,7 +68,7 @@ impl Session {
             sid: Sid::new(),
             parser: ParserState::default(),
             places: Mutex::default(),
-            has_entered: AtomicBool::new(false),
+            is_inside: AtomicBool::new(false),
         })
     }
 
@@ -80,9 +80,9 @@ impl Session {
         &self.gates[number]
     }
 
-    /// Has it ever entered a namespace?
-    pub(super) fn has_entered(&self) -> bool {
-        self.has_entered.load(Ordering::Relaxed)
+    /// Is it in a namespace?
+    pub(super) fn is_inside(&self) -> bool {
+        self.is_inside.load(Ordering::Relaxed)
     }
 
     /// Tells the client how to go on.
@@ -166,7 +166,7 @@ impl Session {
             Ok(mut entered) => {
                 let heard = entered.begin.take();
                 places.taken.push((number, Place::In(entered, Arc::downgrade(&sink))));
-                self.has_entered.store(true, Ordering::Relaxed);
+                self.is_inside.store(true, Ordering::Relaxed);
                 // A sid always serialises.
                 let Ok(sid) = CommonParser.encode_default(&ConnectPacket { sid: self.sid }) else {
                     return;
@@ -216,7 +216,10 @@ impl Session {
             let is_in =
                 |(taken, place): &(usize, Place)| *taken == gate && matches!(place, Place::In(..));
             let found = places.taken.iter().position(is_in);
-            found.map(|at| places.taken.swap_remove(at).1)
+            let place = found.map(|at| places.taken.swap_remove(at).1);
+            let is_inside = places.taken.iter().any(|(_, place)| matches!(place, Place::In(..)));
+            self.is_inside.store(is_inside, Ordering::Relaxed);
+            place
         };
         place.as_ref().map(Place::left).is_some()
     }

@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chat_core::{ChatError, CloseReason, Frame, Sink, process::Shutdown};
+use chat_core::{ChatError, CloseReason, Code, Frame, Sink, process::Shutdown};
 use serde_json::{Value, json, value::to_raw_value};
 use socketioxide::{SendError, SocketError, TransportType, extract::SocketRef};
 use tokio::time::sleep;
@@ -118,7 +118,12 @@ impl SocketSink {
         match reason {
             // A lost transport makes official clients come back by themselves.
             CloseReason::SlowReader | CloseReason::Draining => self.cut(),
-            CloseReason::SessionEnded => {
+            CloseReason::SessionEnded | CloseReason::NameTaken => {
+                if reason == CloseReason::NameTaken {
+                    let sentence = "somebody has registered your name: log in, or take another";
+                    let error = ChatError::new(Code::UsernameTaken, sentence);
+                    self.deliver(&refusal("join room", &error));
+                }
                 self.send_out();
                 let Some(switch) = self.switch().cloned() else { return };
                 self.shutdown.spawn_until_stopped(async move {

@@ -22,7 +22,7 @@ use super::{
     inbox::{Delivery, Inbox},
     sink::SocketSink,
 };
-use crate::visitors::Visit;
+use crate::stays::Entry;
 
 /// Longest part of an unknown event's name that is sent back.
 const NAME_MAX: usize = 64;
@@ -48,7 +48,7 @@ pub(super) struct Seat {
     pub begun: oneshot::Receiver<()>,
     pub _bound: Option<Follow>,
     pub _place: OwnedSemaphorePermit,
-    pub _visitor: Option<Visit>,
+    pub _entry: Option<Entry>,
     pub _counted: Counted,
 }
 

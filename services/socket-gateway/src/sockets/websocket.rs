@@ -46,14 +46,13 @@ impl Drop for Ending {
 
 /// What the client is waited for.
 enum Awaited {
-    Entry,
     Quiet,
     Pong,
 }
 
 /// Serves a request for such a websocket; gives any other back.
 pub(super) async fn serve(gates: &Arc<[Gate]>, request: Request) -> Result<Response, Request> {
-    if !is_wanted(&request) {
+    if !is_ours(&request) {
         return Err(request);
     }
     let (mut parts, body) = request.into_parts();
@@ -66,7 +65,8 @@ pub(super) async fn serve(gates: &Arc<[Gate]>, request: Request) -> Result<Respo
     Ok(bounded(upgrade).read_buffer_size(READ).on_upgrade(|websocket| live(websocket, session)))
 }
 
-fn is_wanted(request: &Request) -> bool {
+/// Is it for a websocket that is served here?
+pub(crate) fn is_ours(request: &Request) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let has = |wanted: &str| query.split('&').any(|pair| pair == wanted);
     request.method() == Method::GET
@@ -96,16 +96,25 @@ async fn live(mut websocket: WebSocket, session: Arc<Session>) {
 
 /// Takes what comes in, until the client is gone or does what it must not.
 async fn listen(websocket: &mut WebSocket, session: &Arc<Session>) {
-    let (mut awaited, mut until) = (Awaited::Entry, Instant::now() + ENTER_WITHIN);
+    let (mut awaited, mut until) = (Awaited::Quiet, Instant::now() + PING_EVERY);
+    // Until when it must be in a namespace, while it is in none.
+    let mut outside = None;
     loop {
-        let Ok(message) = timeout_at(until, websocket.recv()).await else {
-            (awaited, until) = match awaited {
-                Awaited::Entry if session.has_entered() => {
-                    (Awaited::Quiet, until + (PING_EVERY - ENTER_WITHIN))
-                }
-                Awaited::Quiet if session.ping() => (Awaited::Pong, until + PONG_WITHIN),
-                Awaited::Entry | Awaited::Quiet | Awaited::Pong => return,
-            };
+        outside = match session.is_inside() {
+            true => None,
+            false => outside.or_else(|| Some(Instant::now() + ENTER_WITHIN)),
+        };
+        let next = outside.map_or(until, |outside| until.min(outside));
+        let Ok(message) = timeout_at(next, websocket.recv()).await else {
+            if outside == Some(next) && !session.is_inside() {
+                return;
+            }
+            if next == until {
+                (awaited, until) = match awaited {
+                    Awaited::Quiet if session.ping() => (Awaited::Pong, until + PONG_WITHIN),
+                    Awaited::Quiet | Awaited::Pong => return,
+                };
+            }
             continue;
         };
         let goes_on = match message {
@@ -139,12 +148,12 @@ mod tests {
 
     #[test]
     fn only_new_websockets_of_the_newest_protocol_are_wanted() {
-        let is_wanted = |method: Method, query: &str| {
+        let is_ours = |method: Method, query: &str| {
             let request = Request::builder().method(method).uri(format!("/socket.io/?{query}"));
-            is_wanted(&request.body(Body::empty()).expect("a request"))
+            is_ours(&request.body(Body::empty()).expect("a request"))
         };
-        assert!(is_wanted(Method::GET, "EIO=4&transport=websocket"));
-        assert!(is_wanted(Method::GET, "token=a&transport=websocket&EIO=4"));
+        assert!(is_ours(Method::GET, "EIO=4&transport=websocket"));
+        assert!(is_ours(Method::GET, "token=a&transport=websocket&EIO=4"));
         for others in [
             "EIO=3&transport=websocket",
             "EIO=4&transport=polling",
@@ -152,8 +161,8 @@ mod tests {
             "transport=websocket",
             "",
         ] {
-            assert!(!is_wanted(Method::GET, others), "{others}");
+            assert!(!is_ours(Method::GET, others), "{others}");
         }
-        assert!(!is_wanted(Method::POST, "EIO=4&transport=websocket"));
+        assert!(!is_ours(Method::POST, "EIO=4&transport=websocket"));
     }
 }

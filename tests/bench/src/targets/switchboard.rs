@@ -57,7 +57,7 @@ impl Accounts {
             .await?;
         for (id, name) in rows {
             let user = User { id: UserId(id), name: Username::parse(&name)? };
-            let begun = self.sessions.begin(&user).await?;
+            let begun = self.sessions.begin(&user, |_| {}).await?;
             let token = self.tokens.issue(&begun.session)?.expose_secret().to_owned();
             self.users.push((name, token));
         }

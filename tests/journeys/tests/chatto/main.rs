@@ -66,3 +66,35 @@ fn faults(heard: &[Heard]) -> Vec<String> {
 fn seq(message: &Value) -> u64 {
     message["seq"].as_u64().unwrap_or_default()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_registers_a_name_bears_it_alone() -> Result<()> {
+    let arena = Arena::shared().await?;
+    let bob = arena.newcomer("bob").await?.enters(1).await?;
+    let room = bob.makes_room(&arena.unique("masks")).await?;
+    bob.joins(&room).await?;
+    let zoe = arena.unique("zoe");
+    let join = json!({"roomId": room, "user": zoe});
+    let mut guests = Vec::new();
+    for n in 1..=2 {
+        let guest = arena.gateway(n).enters().await?;
+        granted(guest.asks("join room", join.clone()).await?)?;
+        guests.push(guest);
+    }
+    // Another guest, whose name nobody takes.
+    let other = arena.gateway(2).enters().await?;
+    let elsewhere = json!({"roomId": room, "user": arena.unique("yan")});
+    granted(other.asks("join room", elsewhere.clone()).await?)?;
+    let is_zoe = |told: &Value| told["user"] == zoe.as_str();
+    bob.hears("user joined room", is_zoe).await?;
+
+    arena.visitor()?.register(&zoe).await?.expect(200)?;
+    for guest in &guests {
+        let error = guest.hears("error", |error| error["code"] == "username_taken").await?;
+        assert_eq!(error["event"], "join room", "{error}");
+        guest.sees_the_end().await?;
+    }
+    bob.hears("user left room", is_zoe).await?;
+    granted(other.asks("typing", elsewhere).await?)?;
+    Ok(())
+}

@@ -69,11 +69,15 @@ async fn an_address_has_so_many_connections_whatever_it_claims() -> Result<()> {
     Ok(())
 }
 
-/// Enters the default namespace by polling. Answers what came back, if the session lives.
+/// Enters the default namespace by polling. Answers what came back, if a session may begin.
 async fn polls(arena: &Arena, from: &str) -> Result<Option<String>> {
     let gateway = journeys::rest::Site::at(arena.stack.urls().gateway(1));
     let path = "/socket.io/?EIO=4&transport=polling";
     let opened = gateway.get(path).behind(from).await;
+    if opened.status == 429 {
+        super::too_much(&opened);
+        return Ok(None);
+    }
     assert_eq!(opened.status, 200, "{}", opened.text);
     let sid = opened.text.split('"').nth(3).context("a sid")?.to_owned();
     let path = format!("{path}&sid={sid}");

@@ -1,6 +1,7 @@
 //! Who guesses or floods is refused and told when to come again; others notice nothing.
 
 mod addresses;
+mod doors;
 mod events;
 mod knocks;
 mod outages;
@@ -18,8 +19,8 @@ async fn arena(name: &str, api: &[(&str, &str)], gateway: &[(&str, &str)]) -> Re
 
 fn with(options: Options, api: &[(&str, &str)], gateway: &[(&str, &str)]) -> Options {
     let env = |settings: &[(&str, &str)]| {
-        let all = settings.iter().chain(&[("TRUSTED_HOPS", "1")]);
-        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        let all = [("TRUSTED_HOPS", "1")].iter().chain(settings).copied();
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     };
     Options { api_env: env(api), gateway_env: env(gateway), ..options }
 }

@@ -190,6 +190,24 @@ async fn use_prolongs_the_cookie() {
 }
 
 #[tokio::test]
+async fn only_the_cookie_that_let_somebody_in_is_prolonged() {
+    let site = product().await.site();
+    let (alice, bob) = (site.newcomer("alice").await, site.newcomer("bob").await);
+    assert_eq!(site.post("/logout").cookie(&bob.cookie).await.status, 200);
+    let planted = "x%3B%20Domain=example.org%3B%20Max-Age=999999999";
+    for cookie in [&*alice.cookie, &bob.cookie, "dead", planted] {
+        for path in ["/api/conversations/", "/api/inbox", "/io"] {
+            let answer = site.get(path).cookie(cookie).bearer(&alice.token).await;
+            assert_eq!(
+                (answer.status, answer.header("set-cookie")),
+                (200, None),
+                "{path} {cookie}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_answer_is_json_that_nobody_keeps() {
     let site = product().await.site();
     let alice = site.newcomer("alice").await;

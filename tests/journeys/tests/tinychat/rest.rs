@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use harness::Arena;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{MESSAGES, is_not_sent, posts, row, rows};
@@ -131,6 +132,33 @@ async fn last_seen_is_how_far_the_sessions_user_had_read() -> Result<()> {
     assert!(first <= second["body"]["last_seen"].as_u64());
     let newest = second["body"]["messages"].as_array().and_then(|rows| rows.last());
     assert_eq!(third, newest.expect("a message")["timestamp"].as_u64());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_does_not_move_how_far_somebody_has_read() -> Result<()> {
+    let arena = Arena::shared().await?;
+    let (alice, visitor) = (arena.newcomer("alice").await?, arena.visitor()?);
+    let http = &alice.http;
+    let told = async |(name, value): (&str, &str)| {
+        let asked = http.request(Method::GET, MESSAGES)?.header(name, value);
+        anyhow::Ok(http.send(asked).await?.expect(200)?["body"]["last_seen"].clone())
+    };
+    http.get(MESSAGES).await?.expect(200)?;
+    let foreign = [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")];
+    let mark = told(foreign[0]).await?;
+    let mut newest = mark.clone();
+    // Marks go by the millisecond.
+    while newest == mark {
+        let said = arena.unique("unseen");
+        posts(&visitor, &arena.unique("gus"), &said).await?.expect(200)?;
+        newest = row(&visitor, &said).await?["timestamp"].clone();
+    }
+    for page in [foreign, foreign].concat() {
+        assert_eq!(told(page).await?, mark, "{page:?}");
+    }
+    http.get(MESSAGES).await?.expect(200)?;
+    assert_ne!(http.get(MESSAGES).await?["body"]["last_seen"], mark, "now she has read on");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -20,6 +20,7 @@ use chat_core::{
     model::MEDIA_MAX,
 };
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
+use tokio::sync::SemaphorePermit;
 
 use super::{
     answers::{Invalid, Refusal, Unauthorized, Uploaded, no_upload},
@@ -71,14 +72,29 @@ pub(super) async fn upload(
     let who = Caller::User(caller(&*state.chat, &headers).await?);
     let mut form = Form::of(request).await?;
     let mut urls = Vec::new();
-    let _turn = Turn::of(&who)?;
-    while let Some((content, _place)) = form.next_file().await? {
-        urls.push(state.media.put(&who, content).await?);
+    let turn = Arc::new(Turn::of(&who)?);
+    while let Some((content, place)) = form.next_file().await? {
+        let content = Held { content, _place: place, _turn: Arc::clone(&turn) };
+        urls.push(state.media.put(&who, Bytes::from_owner(content)).await?);
     }
     if urls.is_empty() {
         return Err(no_upload("there is no file in the field `files`").into());
     }
     Ok(Json(Uploaded::new(urls)))
+}
+
+/// A file in memory, and what it counts as for as long as it is there: a client that hangs up leaves
+/// it to be stored.
+struct Held {
+    content: Bytes,
+    _place: SemaphorePermit<'static>,
+    _turn: Arc<Turn>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
 }
 
 /// A user's turn to upload: so many at once.
