@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup locked web build run test test-rust test-clients test-browser test-chart lint lint-rust lint-proto proto-check lint-deps fmt \
-	guard guard-accept proto-accept bench bench-quick bench-build release clean-local fuzz chaos chaos-sabotage load outages
+	guard guard-accept proto-accept bench bench-quick bench-build release clean-local chaos chaos-sabotage load outages
 
 LOCAL := target/debug/switchboard-local
 BUF := .local/buf-1.75.0
@@ -92,16 +92,6 @@ load: setup ## Crowds in full size: readers that stop, all come back at once; ta
 outages: setup ## Outages of MySQL, Redis, message-api and each two, for a minute each
 	cargo build --locked -p message-api -p socket-gateway -p local-stack --bins
 	LONG_OUTAGE=60 $(LOCAL) with -- cargo test --locked -p journeys --test outages -- --nocapture
-
-# Coverage needs a nightly compiler, so this is no part of `make test`: what it found stands there.
-TARGET ?= $(patsubst tests/fuzz/targets/%.rs,%,$(sort $(wildcard tests/fuzz/targets/*.rs)))
-fuzz: ## Feed the parsers bytes that coverage chooses: TARGET=forms SECONDS=180
-	@cargo +nightly --version >/dev/null 2>&1 && command -v cargo-fuzz >/dev/null || { \
-		echo "make fuzz needs a nightly toolchain and cargo-fuzz: rustup toolchain install nightly && cargo install --locked cargo-fuzz"; \
-		false; }
-	@for target in $(TARGET); do \
-		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(SECONDS) \
-		-dict=tests/fuzz/words.dict -rss_limit_mb=1024 -timeout=5 -print_final_stats=1 || exit 1; done
 
 lint: lint-rust lint-proto lint-deps guard ## Check form, lints, documentation, protobuf, licences, costs
 

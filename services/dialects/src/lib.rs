@@ -21,9 +21,8 @@ pub mod chatto;
 pub mod conversations;
 pub mod edge;
 pub mod handshake;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod hostile;
+#[cfg(test)]
+mod hostile;
 mod inbox;
 pub mod live;
 pub mod messenger;

@@ -124,6 +124,7 @@ async fn start(
     let rules = rules(config, settings, health, stages).await?;
     let (store, place) = (rules.store.clone(), settings.media.clone());
     let library = Library::new(store, place, config.media_quota(), &stages.servers);
+    stages.servers.spawn_until_stopped(library.clone().keep_clean());
     let watches = Watches::start(rules.store.clone(), config.watches_max, &stages.servers);
     let chat: Arc<dyn Chat> = Arc::new(rules);
     let limits = config.limits();

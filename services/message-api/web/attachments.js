@@ -8,7 +8,7 @@ const MOST = 4;
 const LARGEST = 10 * 1024 * 1024;
 
 const REASONS = {
-  413: "it is larger than 10 MiB",
+  413: "it is larger than 10 MiB or 50 megapixels, or your files take all the room that they may",
   415: "it is not an image that can be shown",
   429: "too many uploads at once, try again soon",
 };

@@ -61,7 +61,7 @@ impl Begun {
     pub(crate) fn new(connections: usize, per_address: u32) -> Self {
         let most = connections.min(AT_ONCE);
         let most_of_one = match per_address {
-            0 => most,
+            0 => usize::MAX,
             some => (some as usize).min(most.div_ceil(4)),
         };
         Self { most, most_of_one, now: Mutex::default() }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Longest `id` and longest part of an unknown event's name that are sent back.
-pub(crate) const ECHO_MAX: usize = 64;
+const ECHO_MAX: usize = 64;
 
 /// The route, for the gateway to mount.
 pub fn plain_router(ports: Ports) -> Router {
@@ -223,19 +223,17 @@ async fn handle(
     answer(&event, id.as_ref(), outcome)
 }
 
-/// What a frame asks: event, data, id.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn asked(frame: &str) -> Result<(String, Value, Option<Value>), chat_core::Code> {
-    Asked::parse(Ok(frame.into()))
-        .map(|asked| (asked.event, asked.data, asked.id))
-        .map_err(|(error, _)| error.code())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn asked(frame: &str) -> Result<(String, Value, Option<Value>), Code> {
+        Asked::parse(Ok(frame.into()))
+            .map(|asked| (asked.event, asked.data, asked.id))
+            .map_err(|(error, _)| error.code())
+    }
 
     #[test]
     fn a_frame_has_an_event_and_may_have_data_and_an_id() {
@@ -244,6 +242,17 @@ mod tests {
         assert_eq!(full, Ok(("e".to_owned(), json!({"a": 1}), Some(json!("x")))));
         for bad in ["", "[]", "{}", r#"{"event": 7}"#, r#"{"event": "e", "id": {}}"#] {
             assert_eq!(asked(bad), Err(Code::InvalidPayload), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_frame_is_read_or_refused_with_a_code(frame in crate::hostile::json_like()) {
+            match asked(&frame) {
+                Ok((_, _, Some(Value::String(id)))) => assert!(id.len() <= ECHO_MAX),
+                Ok(_) => {}
+                Err(code) => assert_eq!(code, Code::InvalidPayload),
+            }
         }
     }
 

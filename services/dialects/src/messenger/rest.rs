@@ -19,8 +19,6 @@ use utoipa_axum::{
 use self::answers::{
     Account, Conflict, Done, Invalid, NewPassword, Refusal, Token, Unauthorized, parse_registration,
 };
-#[cfg(any(test, feature = "fuzzing"))]
-pub use self::form::hostile::{Outcome, read_form};
 use crate::{
     address::Address,
     rest::{

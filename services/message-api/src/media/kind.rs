@@ -56,12 +56,21 @@ fn has_whole_header(found: &str, content: &[u8]) -> bool {
         "image/gif" => content.starts_with(b"GIF87a") || content.starts_with(b"GIF89a"),
         // Two reserved words of zeros, then the offset of the pixels and a header's size.
         "image/bmp" => content[6..10] == [0; 4] && matches!(content[14], 12 | 40..=124),
+        "image/avif" | "video/mp4" | "video/quicktime" | "audio/m4a" => has_plain_brands(content),
         "audio/ogg" | "audio/opus" => content.starts_with(b"OggS\0"),
         "audio/x-flac" => content.starts_with(b"fLaC"),
         // A version, then a size of seven bits a byte; or a frame.
         "audio/mpeg" => content[0] == 0xff || content[6..10].iter().all(|byte| *byte < 0x80),
         _ => true,
     }
+}
+
+/// Browsers take a file of these containers for an image if one of its brands is an image's, or if
+/// it begins like a cursor. The brands, then, are where `infer` looks for them, and few.
+fn has_plain_brands(content: &[u8]) -> bool {
+    let starts_with_brands = content[4..8] == *b"ftyp";
+    let is_short = content[..3] == [0; 3] && content[3] >= 16 && content[3].is_multiple_of(4);
+    is_short || !(starts_with_brands || content.starts_with(b"\0\0\x02\0"))
 }
 
 #[cfg(test)]
@@ -153,6 +162,12 @@ mod tests {
             b"%PDF-1.7\n%\xe2\xe3\xcf\xd3 and so on and so forth",
             b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0\xb8\0\0\0\0\0\0\0",
             b"PK\x03\x04\x14\0\0\0\x08\0 and so on and so forth",
+            // Brands that `infer` does not find, and a browser does.
+            b"\0\0\0\x01ftypisom\0\0\0\0\0\0\0\x20avif\0\0\0\0avif",
+            b"\0\0\x04\0ftypM4A \0\0\0\0M4A isomavif",
+            // Cursors, which hold images.
+            b"\0\0\x02\0\x01\0\x40\x40\0\0\0\0mdat\0\0\0\0\0\0\0\0",
+            b"\0\0\x02\0ftypqt  \0\0\0\0qt  \0\0\0\0",
         ] {
             assert_eq!(content_type(content), None, "{}", content.escape_ascii());
         }

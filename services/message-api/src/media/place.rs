@@ -1,15 +1,20 @@
 //! Opening the object store that a URL names.
 
-use std::{fs, sync::Arc};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
-use object_store::{ObjectStore, aws::AmazonS3Builder, local::LocalFileSystem, path::Path};
+use bytes::Bytes;
+use object_store::{
+    Error, GetResult, ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, local::LocalFileSystem,
+    path::Path,
+};
 use url::Url;
 
 /// An object store, and the folder in it.
 #[derive(Clone, Debug)]
 pub struct Place {
-    pub(super) objects: Arc<dyn ObjectStore>,
+    objects: Arc<dyn ObjectStore>,
     folder: Path,
+    directory: Option<PathBuf>,
 }
 
 impl Place {
@@ -24,8 +29,36 @@ impl Place {
         }
     }
 
+    /// Stores a file.
+    pub(super) async fn put(&self, id: &str, content: Bytes) -> object_store::Result<()> {
+        self.objects.put(&self.of(id), content.into()).await.map(drop)
+    }
+
+    /// Begins to read a file.
+    pub(super) async fn get(&self, id: &str) -> object_store::Result<GetResult> {
+        self.objects.get(&self.of(id)).await
+    }
+
+    /// Removes a file, or what there is of it.
+    pub(super) async fn remove(&self, id: &str) -> object_store::Result<()> {
+        if let Some(directory) = &self.directory {
+            // What is written first, under a name that can't be an id: a crash leaves it there.
+            let half = directory.join(format!("{id}#1"));
+            match tokio::fs::remove_file(half).await {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Generic { store: "directory", source: cause.into() });
+                }
+                _ => {}
+            }
+        }
+        match self.objects.delete(&self.of(id)).await {
+            Err(Error::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Where the file of an id lies in it.
-    pub(super) fn of(&self, id: &str) -> Path {
+    fn of(&self, id: &str) -> Path {
         self.folder.clone().join(id)
     }
 }
@@ -35,13 +68,18 @@ fn directory(url: &Url) -> Result<Place, String> {
     fs::create_dir_all(&path).map_err(|e| format!("can't make {}: {e}", path.display()))?;
     let store = LocalFileSystem::new_with_prefix(&path).map_err(|e| e.to_string())?;
     // What was answered for survives a power cut, as messages do.
-    Ok(Place { objects: Arc::new(store.with_fsync(true)), folder: Path::default() })
+    Ok(Place {
+        objects: Arc::new(store.with_fsync(true)),
+        folder: Path::default(),
+        directory: Some(path),
+    })
 }
 
 fn bucket(url: &Url) -> Result<Place, String> {
     let folder = Path::from_url_path(url.path()).map_err(|e| e.to_string())?;
     let store = AmazonS3Builder::from_env().with_url(url.as_str()).build();
-    Ok(Place { objects: Arc::new(store.map_err(|e| e.to_string())?), folder })
+    let objects = Arc::new(store.map_err(|e| e.to_string())?);
+    Ok(Place { objects, folder, directory: None })
 }
 
 #[cfg(test)]

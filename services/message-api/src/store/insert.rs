@@ -9,7 +9,7 @@ use chat_core::{ClientId, Message, MessageId, clock};
 use sqlx::MySqlConnection;
 
 use super::{
-    Result,
+    Result, mentions,
     post::{DedupKey, Post},
     rows::{media_column, via_column},
     script::{Bytes, List, Moment, Nullable, Script, Text},
@@ -46,6 +46,9 @@ pub(super) async fn store(
         List(&new)
     ));
     count_unread(&mut script, &new);
+    for New { message, .. } in &new {
+        mentions::add(&mut script, message);
+    }
     script.add("COMMIT");
     let first = script.run(connection).await?.last_insert_id(inserted);
     let ids = (0..).map(|n| MessageId(first + n * id_step));

@@ -12,7 +12,8 @@
 //! | `messages`, `conversations`, `directs`, `users` | reading, and making the latter three |
 //! | `identities` | who of another issuer is which user |
 //! | `inbox` | somebody's rooms and directs, with what is unread |
-//! | `read_marks`, `media` | how far somebody has seen a conversation; what was uploaded |
+//! | `read_marks` | how far somebody has seen a conversation |
+//! | `media`, `mentions` | what was uploaded; which messages name it |
 //! | `transaction` | running one, again after a deadlock |
 //! | `script` | many statements in one round trip |
 //! | `rows` | what rows look like, kept apart from the model |
@@ -36,6 +37,7 @@ mod insert;
 mod known;
 mod logs;
 mod media;
+mod mentions;
 mod messages;
 pub mod migrate;
 mod post;
@@ -55,13 +57,14 @@ use std::{
 use chat_core::{ConversationId, ConversationKind, User, UserId};
 use metrics::Histogram;
 use sqlx::{MySql, MySqlPool, pool::PoolConnection};
+use tokio::sync::Notify;
 
 use self::known::Known;
 pub use self::{
     error::StoreError,
     identities::{Binding, Bound},
     logs::{Ids, Log, Sighting},
-    media::Medium,
+    media::{Doomed, Medium},
     users::{Account, NewAccount, Standing},
 };
 pub(crate) use self::{messages::no_such_message, users::username_taken};
@@ -78,13 +81,20 @@ pub struct Store {
     pool: MySqlPool,
     users: Arc<Known<UserId, User>>,
     kinds: Arc<Known<ConversationId, ConversationKind>>,
+    /// Told when there may be files to remove.
+    doomed: Arc<Notify>,
 }
 
 impl Store {
     /// A store on a pool whose database has been migrated.
     #[must_use]
     pub fn new(pool: MySqlPool) -> Self {
-        Self { pool, users: Arc::new(Known::lasting(BELIEVED)), kinds: Arc::new(Known::for_good()) }
+        Self {
+            pool,
+            users: Arc::new(Known::lasting(BELIEVED)),
+            kinds: Arc::new(Known::for_good()),
+            doomed: Arc::default(),
+        }
     }
 
     /// Connections to MySQL, and how many of them are idle.

@@ -8,23 +8,26 @@ use sqlx::MySqlConnection;
 use super::{
     Result, Store,
     changes::kind,
+    mentions,
     messages::no_such_message,
     rows::{MessageRow, select_messages},
     transaction::Work,
 };
 
 impl Store {
-    /// Changes a message's text. Fails with `not_found` if it has been deleted.
+    /// Changes a message's text; what only the former text named is removed. Fails with `not_found` if it has been deleted.
     pub async fn edit(
         &self,
         message: &Message,
         text: &MessageText,
         actor: &User,
     ) -> Result<(Message, Seq)> {
-        self.transact(&Edit { message, text, actor }).await
+        let (edited, seq, has_doomed) = self.transact(&Edit { message, text, actor }).await?;
+        self.tell_doomed(has_doomed);
+        Ok((edited, seq))
     }
 
-    /// Empties a message and marks it deleted; `recipient` is the reader-to-be of a direct. Fails
+    /// Empties a message, dooms the files that no other names and marks it deleted; `recipient` is the reader-to-be of a direct. Fails
     /// with `not_found` if it has been deleted already.
     pub async fn delete(
         &self,
@@ -32,7 +35,9 @@ impl Store {
         recipient: Option<UserId>,
         actor: &User,
     ) -> Result<Seq> {
-        self.transact(&Delete { message, recipient, actor }).await
+        let (seq, has_doomed) = self.transact(&Delete { message, recipient, actor }).await?;
+        self.tell_doomed(has_doomed);
+        Ok(seq)
     }
 
     /// Marks a direct message as read. `None` if it was read already: then nothing changes.
@@ -49,9 +54,9 @@ struct Edit<'a> {
 
 #[async_trait]
 impl Work for Edit<'_> {
-    type Out = (Message, Seq);
+    type Out = (Message, Seq, bool);
 
-    async fn run(&self, connection: &mut MySqlConnection) -> Result<(Message, Seq)> {
+    async fn run(&self, connection: &mut MySqlConnection) -> Result<Self::Out> {
         let seq = next_seq(connection, self.message.conversation).await?;
         let mut message = lock(connection, self.message).await?;
         let now = clock::now();
@@ -65,9 +70,10 @@ impl Work for Edit<'_> {
         .execute(&mut *connection)
         .await?;
         log(connection, kind::EDITED, &message, seq, self.actor).await?;
+        let has_doomed = mentions::change(connection, &message, Some(self.text.as_str())).await?;
         message.text = self.text.as_str().to_owned();
         message.edited_at = Some(now);
-        Ok((message, seq))
+        Ok((message, seq, has_doomed))
     }
 }
 
@@ -79,9 +85,9 @@ struct Delete<'a> {
 
 #[async_trait]
 impl Work for Delete<'_> {
-    type Out = Seq;
+    type Out = (Seq, bool);
 
-    async fn run(&self, connection: &mut MySqlConnection) -> Result<Seq> {
+    async fn run(&self, connection: &mut MySqlConnection) -> Result<Self::Out> {
         let seq = next_seq(connection, self.message.conversation).await?;
         let message = lock(connection, self.message).await?;
         sqlx::query(
@@ -101,7 +107,8 @@ impl Work for Delete<'_> {
             count_one_less(connection, message.conversation, recipient).await?;
         }
         log(connection, kind::DELETED, &message, seq, self.actor).await?;
-        Ok(seq)
+        let has_doomed = mentions::change(connection, &message, None).await?;
+        Ok((seq, has_doomed))
     }
 }
 

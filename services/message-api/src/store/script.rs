@@ -34,6 +34,10 @@ impl Script {
         Place(self.statements - 1)
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.statements == 0
+    }
+
     /// Runs them all, or up to the first that fails.
     pub(super) async fn run(self, connection: &mut MySqlConnection) -> Result<Answers> {
         let mut answers = Vec::with_capacity(self.statements);

@@ -146,7 +146,7 @@ async fn every_file_that_is_kept_counts() {
     let replica = world.replica();
     let alice = replica.user("alice").await;
     let library = world.library(&replica);
-    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01".to_vec();
     png.resize(1 << 20, 0xa5);
     for waits in 0..WAITS {
         hang_up(waits, library.put(&alice, png.clone().into())).await;
@@ -176,7 +176,7 @@ async fn cut(program: &Program, request: &[u8], after: Duration) {
 
 fn upload(token: &str) -> Vec<u8> {
     let mut body = b"--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\n\
-        \x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+        \x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01"
         .to_vec();
     body.resize(1 << 20, 0xa5);
     body.extend(b"\r\n--B--\r\n");

@@ -17,6 +17,7 @@ mod outages;
 mod process;
 mod reads;
 mod refusals;
+mod removal;
 mod secrets;
 mod services;
 mod sessions;

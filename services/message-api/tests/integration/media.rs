@@ -14,7 +14,7 @@ use crate::support::{World, guest, new_message, refusal};
 
 /// A PNG's header, and some bytes that make it this one.
 fn png(number: u8) -> Bytes {
-    let mut content = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    let mut content = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01".to_vec();
     content.extend([number; 64]);
     content.into()
 }

@@ -91,7 +91,7 @@ async fn who_drips_is_not_waited_for() -> Result<()> {
 async fn who_says_nothing_or_reads_nothing_is_not_waited_for() -> Result<()> {
     let stage = Stage::set("silent").await?;
     let carol = stage.arena.newcomer("carol").await?;
-    let mut file = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    let mut file = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01".to_vec();
     file.resize(10 * 1024 * 1024, 0);
     let size = file.len();
     let head = "--b\r\ncontent-disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\n";

@@ -62,7 +62,7 @@ async fn what_is_uploaded_is_served_under_its_true_type_and_goes_with_a_chat() -
     assert!(header("content-security-policy").contains("sandbox"));
     assert!(header("content-disposition").starts_with("inline; filename="));
     assert!(!header("content-disposition").contains("html"));
-    assert!(header("cache-control").contains("immutable"));
+    assert_eq!(header("cache-control"), "public, max-age=86400, immutable");
     assert_eq!(response.bytes().await?, file);
     visitor.get("/media/AAAAAAAAAAAAAAAAAAAAAA").await?.expect(404)?;
     visitor.get("/media/..%2f..%2fetc%2fpasswd").await?.expect(404)?;
@@ -75,6 +75,27 @@ async fn what_is_uploaded_is_served_under_its_true_type_and_goes_with_a_chat() -
     let stolen = json!({"user": alice.name, "message": "mine", "media": [url]});
     let stolen = asks(&bobs, "send-message", stolen, "a").await?;
     assert_eq!(stolen["error"]["code"], "invalid_media");
+
+    alices.asks("delete-chat", json!({"id": sent["chat"]["id"]})).await?;
+    visitor.get(url).await?.expect(404)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_that_fills_memories_is_refused_and_leaves_nothing() -> Result<()> {
+    let arena = Arena::shared().await?;
+    let alice = arena.newcomer("alice").await?;
+    let mut bomb = png(30_000);
+    bomb[16..24].copy_from_slice(b"\0\0\x3e\x80\0\0\x3e\x80");
+    let answer = uploads(&alice.http, &[("files", "a.png", "image/png", &bomb)]).await?;
+    let answer = answer.expect(413)?;
+    assert_eq!(answer["code"], "payload_too_large");
+    let sentence = answer["error"].as_str().unwrap_or_default();
+    assert!(sentence.contains("50 megapixels") && sentence.contains("16000 x 16000"), "{sentence}");
+    // Nothing before the first scan tells how large it is.
+    let hidden = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xda\0\x02";
+    let answer = uploads(&alice.http, &[("files", "a.jpg", "image/jpeg", hidden)]).await?;
+    assert_eq!(answer.expect(415)?["code"], "unsupported_media");
     Ok(())
 }
 

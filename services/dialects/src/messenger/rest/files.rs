@@ -58,8 +58,8 @@ pub(super) struct Upload {
         (status = 400, body = Invalid, description = "no multipart body, no files in it, or too many"),
         (status = 401, body = Unauthorized, description = "no token or session, or a dead one"),
         (status = 403, body = ErrorBody, description = "a page of another origin asks"),
-        (status = 413, body = ErrorBody, description = "a file is too large, or its user has no room for it"),
-        (status = 415, body = ErrorBody, description = "a file is of a kind that is not taken"),
+        (status = 413, body = ErrorBody, description = "a file is too large, an image is when decoded, or its user has no room for it"),
+        (status = 415, body = ErrorBody, description = "a file is of a kind that is not taken, or an image hides its size"),
         Anytime<ErrorBody>,
     ),
     security(("bearer" = []), ("session" = [])),
@@ -177,11 +177,12 @@ pub(super) async fn serve(
     Ok(response)
 }
 
-/// A file never changes; whatever it is, it is shown and nothing in it runs.
+/// A file never changes, but may be removed, and must leave caches soon then. Whatever it is, it is
+/// shown and nothing in it runs.
 const SAFELY: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "sandbox; default-src 'none'"),
-    ("cache-control", "public, max-age=31536000, immutable"),
+    ("cache-control", "public, max-age=86400, immutable"),
     ("accept-ranges", "none"),
     // As whoever has the URL may have the file, pages of other origins may show it.
     ("cross-origin-resource-policy", "cross-origin"),

@@ -161,7 +161,5 @@ fn broken(error: MultipartError) -> ChatError {
     no_upload("the multipart body is malformed, or broke off before its end")
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
-pub(super) mod hostile;
 #[cfg(test)]
 mod tests;
