@@ -76,6 +76,10 @@ pub fn to_error(status: &Status) -> ChatError {
     let ours = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
     let code: Option<Code> = ours.and_then(|info| info.reason.to_ascii_lowercase().parse().ok());
     match (code, status.code()) {
+        (Some(Code::RateLimited), _) => {
+            let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            ChatError::rate_limited(status.message().to_owned(), told.unwrap_or(RETRY_AFTER))
+        }
         (Some(code), _) => ChatError::new(code, status.message().to_owned()),
         (
             None,
@@ -115,7 +119,10 @@ mod tests {
     #[test]
     fn every_refusal_survives_the_trip() {
         for &code in Code::ALL {
-            let error = ChatError::new(code, "a sentence");
+            let error = match code {
+                Code::RateLimited => ChatError::rate_limited("a sentence", RETRY_AFTER * 40),
+                _ => ChatError::new(code, "a sentence"),
+            };
             assert_eq!(to_error(&from_error(&error)), error);
             let inside = v1::Refusal::from(from_error(&error));
             assert_eq!(to_error(&inside.into()), error);

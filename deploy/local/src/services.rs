@@ -16,12 +16,15 @@ use crate::{
 
 /// All who come to a stack on one machine come from the same address, and most of them are tests:
 /// what is limited by address or by person is not, unless somebody asks for it.
-const NO_LIMITS_ON_KNOCKS: [&str; 5] = [
+const NO_LIMITS_ON_REST: [&str; 8] = [
     "CONNECTIONS_PER_ADDRESS",
     "LOGINS_PER_ADDRESS",
     "REGISTRATIONS_PER_ADDRESS",
     "WRONG_PASSWORDS",
     "WRONG_PASSWORDS_PER_ACCOUNT",
+    "MESSAGES_PER_SECOND",
+    "QUERIES_PER_SECOND",
+    "ROOMS_PER_HOUR",
 ];
 const NO_LIMITS_ON_SOCKETS: [&str; 5] = [
     "CONNECTIONS_PER_ADDRESS",
@@ -40,7 +43,7 @@ pub(crate) fn apis(
     addresses: &Addresses,
 ) -> Result<Vec<Plan>> {
     let service = service("message-api", options, &options.api_env)?;
-    let service = unlimited(service, &NO_LIMITS_ON_KNOCKS)
+    let service = unlimited(service, &NO_LIMITS_ON_REST)
         .env("JWT_SECRET", &options.jwt_secret)
         .env("MEDIA_URL", format!("file://{}", home.path().join("media").display()));
     let plan = |(number, at): (usize, &ApiAddresses)| {

@@ -147,6 +147,9 @@ impl fmt::Display for Code {
     }
 }
 
+/// When it is worth asking again for what others have to make room for.
+const WORTH_A_TRY: Duration = Duration::from_secs(10);
+
 /// A refusal: a stable code for programs, a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} ({code})")]
@@ -179,6 +182,12 @@ impl ChatError {
         let ms = u32::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
         let retry_after = NonZeroU32::new(ms.max(1));
         Self { retry_after, ..Self::new(Code::RateLimited, message) }
+    }
+
+    /// There are as many at once as there may be: one has to go first, and a moment later it is worth
+    /// a try.
+    pub fn too_many_at_once(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::rate_limited(message, WORTH_A_TRY)
     }
 
     /// How long to wait before trying again, where that is known; in whole milliseconds.

@@ -1,20 +1,26 @@
-//! How much a socket, and a user by all sockets here, may ask for. Events are counted by class: what
-//! a message costs is not what a question costs.
+//! How much a socket, and a user by all sockets here, may ask for, and how much by REST. Everything is
+//! counted by class: what a message costs is not what a question costs. The guests of an address share
+//! what a user has.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use chat_core::{ChatError, Result, UserId};
+use chat_core::{ChatError, Result};
+use tokio::time::sleep;
 
-use crate::pace::Rate;
+use crate::{
+    pace::Rate,
+    purse::{Purses, Used},
+};
+
+pub use crate::purse::Owner;
 
 /// A rate in events a second is kept over so long: whoever was quiet may say so much at once.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// A user may send so many times what one socket may.
+/// A user, or the guests of an address, may send so many times what one socket may.
 const SOCKETS: u32 = 4;
 
 /// What an event is, as far as its price goes.
@@ -62,22 +68,13 @@ pub struct Allowed {
     pub sockets: u32,
 }
 
-/// By class, the moment at which everything is free again.
-type Used = Mutex<[Instant; 3]>;
-
-#[derive(Debug)]
-struct Purse {
-    sockets: u32,
-    used: Arc<Used>,
-}
-
-/// Everybody's allowance at this gateway.
+/// Everybody's allowance at this replica.
 #[derive(Debug)]
 pub struct Allowances {
-    /// By class, for a socket and for a user.
+    /// By class, for a socket and for its owner.
     rates: [Option<(Rate, Rate)>; 3],
     sockets: u32,
-    users: Mutex<HashMap<UserId, Purse>>,
+    purses: Purses,
 }
 
 impl Allowances {
@@ -89,43 +86,42 @@ impl Allowances {
             let rate = |times| Rate::new(times, WINDOW);
             (times > 0).then(|| (rate(times), rate(times.saturating_mul(SOCKETS))))
         });
-        Arc::new(Self { rates, sockets: allowed.sockets, users: Mutex::default() })
+        Arc::new(Self { rates, sockets: allowed.sockets, purses: Purses::default() })
     }
 
-    /// One more socket, of this user or of a guest. Fails with `rate_limited` if the user has too
-    /// many.
-    pub fn socket(self: &Arc<Self>, user: Option<UserId>) -> Result<Allowance> {
-        let shared = match user {
-            None => None,
-            Some(user) => Some((user, self.one_more_of(user)?)),
+    /// One more socket of this owner, which counts as a query. Fails with `rate_limited` if a user
+    /// has too many sockets, or if sockets were opened too often.
+    pub fn socket(self: &Arc<Self>, owner: Owner) -> Result<Allowance> {
+        let most = match owner {
+            Owner::User(_) if self.sockets > 0 => self.sockets,
+            // Their connections are counted by address.
+            _ => u32::MAX,
         };
-        Ok(Allowance { all: Arc::clone(self), own: new(), shared })
-    }
-
-    fn one_more_of(&self, user: UserId) -> Result<Arc<Used>> {
-        let mut users = lock(&self.users);
-        let purse =
-            users.entry(user).or_insert_with(|| Purse { sockets: 0, used: Arc::new(new()) });
-        if self.sockets > 0 && purse.sockets >= self.sockets {
+        let shared = self.purses.enter(owner, most).map_err(|sockets| {
             count("user");
-            let rule = format!(
-                "you have {} sockets open here already, close one of them first",
-                purse.sockets
-            );
-            return Err(ChatError::rate_limited(rule, WINDOW));
+            let rule =
+                format!("you have {sockets} sockets open here already, close one of them first");
+            ChatError::too_many_at_once(rule)
+        })?;
+        let allowance = Allowance { all: Arc::clone(self), own: Used::nothing(), owner, shared };
+        if let Some((_, rate)) = self.rates[Class::Queries as usize] {
+            let taken = allowance.shared.take(Class::Queries, rate, Instant::now());
+            taken.map_err(refused(Class::Queries, "too many sockets opened, slow down"))?;
         }
-        purse.sockets += 1;
-        Ok(Arc::clone(&purse.used))
+        Ok(allowance)
     }
 
-    fn one_less_of(&self, user: UserId) {
-        let mut users = lock(&self.users);
-        if let Some(purse) = users.get_mut(&user) {
-            purse.sockets -= 1;
-            if purse.sockets == 0 {
-                users.remove(&user);
-            }
-        }
+    /// One request of this owner, by no socket: as much as one socket may. Fails with
+    /// `rate_limited`, which knows when there is room for the next.
+    pub(crate) fn take(&self, owner: Owner, class: Class) -> Result<()> {
+        let Some((rate, _)) = self.rates[class as usize] else { return Ok(()) };
+        let taken = self.purses.of(owner).take(class, rate, Instant::now());
+        taken.map_err(refused(class, "too many requests, slow down"))
+    }
+
+    /// Is there a limit to this class?
+    pub(crate) const fn limits(&self, class: Class) -> bool {
+        self.rates[class as usize].is_some()
     }
 }
 
@@ -134,44 +130,42 @@ impl Allowances {
 pub struct Allowance {
     all: Arc<Allowances>,
     own: Used,
-    shared: Option<(UserId, Arc<Used>)>,
+    owner: Owner,
+    shared: Arc<Used>,
 }
 
 impl Allowance {
     /// Takes one event that came at this time, or fails with `rate_limited`, which knows when there
     /// is room for the next.
     pub fn take(&self, event: &str, came: Instant) -> Result<()> {
-        let class = Class::of(event);
-        let Some((own_rate, shared_rate)) = &self.all.rates[class as usize] else { return Ok(()) };
-        let mut own = lock(&self.own);
-        let mut after = own[class as usize];
-        let mut taken = own_rate.take(&mut after, came);
-        if let (Ok(()), Some((_, shared))) = (taken, &self.shared) {
-            taken = shared_rate.take(&mut lock(shared)[class as usize], came);
+        self.take_of(Class::of(event), came)
+    }
+
+    fn take_of(&self, class: Class, now: Instant) -> Result<()> {
+        let Some((own, shared)) = self.all.rates[class as usize] else { return Ok(()) };
+        let taken = self.own.take_with(class, own, now, || self.shared.take(class, shared, now));
+        taken.map_err(refused(class, "too many events, slow down"))
+    }
+
+    /// Takes a query, as soon as there is one: for what goes on by itself.
+    pub(crate) async fn query_in_time(&self) {
+        while let Err(refusal) = self.take_of(Class::Queries, Instant::now()) {
+            sleep(refusal.retry_after().unwrap_or(WINDOW)).await;
         }
-        if let Err(wait) = taken {
-            count(class.name());
-            return Err(ChatError::rate_limited("too many events, slow down", wait));
-        }
-        own[class as usize] = after;
-        Ok(())
     }
 }
 
 impl Drop for Allowance {
     fn drop(&mut self) {
-        if let Some((user, _)) = self.shared {
-            self.all.one_less_of(user);
-        }
+        self.all.purses.leave(self.owner);
     }
 }
 
-fn new() -> Used {
-    Mutex::new([Instant::now(); 3])
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
+fn refused(class: Class, rule: &'static str) -> impl FnOnce(Duration) -> ChatError {
+    move |wait| {
+        count(class.name());
+        ChatError::rate_limited(rule, wait)
+    }
 }
 
 fn count(what: &'static str) {
@@ -180,11 +174,21 @@ fn count(what: &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use chat_core::Code;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use chat_core::{Code, UserId};
 
     use super::*;
 
     const ALLOWED: Allowed = Allowed { messages: 1, fleeting: 2, queries: 0, sockets: 5 };
+
+    fn user(id: u64) -> Owner {
+        Owner::User(UserId(id))
+    }
+
+    fn guest(last: u8) -> Owner {
+        Owner::Address(IpAddr::from(Ipv4Addr::new(203, 0, 113, last)).into())
+    }
 
     /// How many of a hundred of these events are taken.
     fn taken(allowance: &Allowance, event: &str, now: Instant) -> usize {
@@ -193,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_socket_has_so_many_events_of_each_class() {
-        let socket = Allowances::new(ALLOWED).socket(None).expect("a place");
+        let socket = Allowances::new(ALLOWED).socket(guest(1)).expect("a place");
         let now = Instant::now();
         assert_eq!(taken(&socket, "chat message", now), 10);
         assert_eq!(taken(&socket, "send-message", now), 0);
@@ -210,9 +214,9 @@ mod tests {
     #[test]
     fn the_sockets_of_a_user_share_and_those_of_others_do_not() {
         let all = Allowances::new(ALLOWED);
-        let mine = || all.socket(Some(UserId(1))).expect("a place");
+        let mine = || all.socket(user(1)).expect("a place");
         let sockets = [mine(), mine(), mine(), mine(), mine()];
-        let other = all.socket(Some(UserId(2))).expect("a place");
+        let other = all.socket(user(2)).expect("a place");
         let now = Instant::now();
         let each = sockets.each_ref().map(|socket| taken(socket, "chatMessage", now));
         assert_eq!(each, [10, 10, 10, 10, 0]);
@@ -222,13 +226,46 @@ mod tests {
     #[test]
     fn a_user_has_so_many_sockets_and_a_closed_one_makes_room() {
         let all = Allowances::new(ALLOWED);
-        let mut sockets: Vec<_> = (0..5).map(|_| all.socket(Some(UserId(1)))).collect();
-        let refused = all.socket(Some(UserId(1))).expect_err("one too many");
+        let mut sockets: Vec<_> = (0..5).map(|_| all.socket(user(1))).collect();
+        let refused = all.socket(user(1)).expect_err("one too many");
         assert_eq!(refused.code(), Code::RateLimited);
-        assert!(all.socket(Some(UserId(2))).is_ok() && all.socket(None).is_ok());
+        assert!(all.socket(user(2)).is_ok() && all.socket(guest(1)).is_ok());
         drop(sockets.pop());
-        assert!(all.socket(Some(UserId(1))).is_ok());
+        assert!(all.socket(user(1)).is_ok());
         drop(sockets);
-        assert!(lock(&all.users).is_empty());
+        assert_eq!(all.purses.count(), 0);
+    }
+
+    #[test]
+    fn who_goes_and_comes_back_finds_the_purse_that_he_left() {
+        let all = Allowances::new(ALLOWED);
+        for owner in [user(1), guest(1)] {
+            // Later than any purse is made.
+            let now = Instant::now() + Duration::from_secs(1);
+            let each =
+                [0; 6].map(|_| taken(&all.socket(owner).expect("a place"), "chatMessage", now));
+            assert_eq!(each, [10, 10, 10, 10, 0, 0], "{owner:?}");
+        }
+        let socket = all.socket(guest(2)).expect("a place");
+        assert_eq!(taken(&socket, "chatMessage", Instant::now()), 10, "somebody else");
+    }
+
+    #[test]
+    fn coming_in_is_a_query() {
+        let all = Allowances::new(Allowed { queries: 1, ..ALLOWED });
+        let entered = (0..100).filter(|_| all.socket(guest(1)).is_ok()).count();
+        assert_eq!(entered, 40);
+        let refused = all.socket(guest(1)).expect_err("it came in too often");
+        assert!(refused.retry_after().is_some_and(|wait| wait <= Duration::from_secs(1)));
+        assert!(all.socket(guest(2)).is_ok() && all.socket(user(1)).is_ok());
+    }
+
+    #[test]
+    fn requests_have_what_one_socket_has() {
+        let all = Allowances::new(ALLOWED);
+        let taken = |owner| (0..100).filter(|_| all.take(owner, Class::Messages).is_ok()).count();
+        assert_eq!([taken(user(1)), taken(user(1)), taken(guest(1))], [10, 0, 10]);
+        let refused = all.take(user(1), Class::Messages).expect_err("none is left");
+        assert!(refused.retry_after().is_some());
     }
 }

@@ -8,7 +8,8 @@ use crate::{origin, rest::credentials, socket::Ports};
 /// The session that a socket comes with. A token counts alone; without one the cookie or the
 /// `Authorization` header does. `None`: it came with nothing that is alive.
 ///
-/// Fails with `invalid_token` for a bad token, `forbidden` if a foreign page would use the cookie.
+/// Fails with `invalid_token` for a bad token, `forbidden` if a foreign page would use the cookie, or
+/// what else a browser adds by itself.
 pub async fn session(
     ports: &Ports,
     token: Option<&str>,
@@ -18,7 +19,8 @@ pub async fn session(
         return ports.chat.authenticate(Credential::Token(token.into())).await.map(Some);
     }
     let cookie = credentials::from_cookie(headers);
-    if cookie.is_some() && !origin::is_allowed(headers, &ports.origins) {
+    let is_ambient = cookie.is_some() || credentials::is_by_browser(headers);
+    if is_ambient && !origin::is_allowed(headers, &ports.origins) {
         return Err(ChatError::new(Code::Forbidden, "pages of this origin may not connect"));
     }
     let shown = cookie.into_iter().chain(credentials::from_authorization(headers));

@@ -32,6 +32,7 @@ pub mod origin;
 pub mod pace;
 pub mod payload;
 pub mod places;
+mod purse;
 pub mod rest;
 mod run;
 pub mod socket;

@@ -40,7 +40,9 @@ fn is_ours(origin: &[u8], headers: &HeaderMap) -> bool {
     let origin = std::str::from_utf8(origin).ok().and_then(|origin| origin.split_once("://"));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let (Some((scheme, authority)), Some(host)) = (origin, host) else { return false };
-    without_port(scheme, authority).eq_ignore_ascii_case(without_port(scheme, host))
+    let is_web = scheme == "https" || scheme == "http";
+    is_web
+        && without_port(scheme, authority).eq_ignore_ascii_case(without_port(scheme, host))
         && (scheme == "https" || !is_secure(headers))
 }
 
@@ -114,6 +116,8 @@ mod tests {
             "https://chat.example.",
             "https://evil.chat.example",
             "chat.example",
+            "chrome-extension://chat.example",
+            "ftp://chat.example",
             "null",
             "file://",
             "",

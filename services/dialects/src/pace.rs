@@ -59,11 +59,12 @@ impl Pace {
 
     /// May it happen now? If so, it counts.
     pub fn allows(&mut self) -> bool {
-        self.allows_at(Instant::now())
+        self.take().is_ok()
     }
 
-    fn allows_at(&mut self, now: Instant) -> bool {
-        self.rate.take(&mut self.free_at, now).is_ok()
+    /// Takes one. The error is how long it takes until there is one.
+    pub fn take(&mut self) -> Result<(), Duration> {
+        self.rate.take(&mut self.free_at, Instant::now())
     }
 }
 
@@ -77,7 +78,7 @@ mod tests {
         let start = pace.free_at;
         let mut burst = |second| {
             let now = start + Duration::from_secs(second);
-            (0..10).filter(|_| pace.allows_at(now)).count()
+            (0..10).filter(|_| pace.rate.take(&mut pace.free_at, now).is_ok()).count()
         };
         assert_eq!([burst(0), burst(1), burst(61)], [2, 2, 2]);
     }

@@ -7,7 +7,11 @@ use chat_core::{
     Chat,
     process::{Backoff, Shutdown, open_as_many_files_as_allowed},
 };
-use dialects::{accept, places::Places, rest::RestState};
+use dialects::{
+    accept,
+    places::Places,
+    rest::{RestState, budget::Budget},
+};
 use futures_util::FutureExt;
 use redis_link::Line;
 use sqlx::mysql::MySqlConnectOptions;
@@ -121,7 +125,8 @@ async fn start(
     metrics: Metrics,
     stages: &Stages,
 ) -> Result<(Serving, Serving)> {
-    let rules = rules(config, settings, health, stages).await?;
+    let door = Arc::new(Doorkeeper::new(&settings.redis, config.knocks()));
+    let rules = rules(config, settings, health, stages, &door).await?;
     let (store, place) = (rules.store.clone(), settings.media.clone());
     let library = Library::new(store, place, config.media_quota(), &stages.servers);
     stages.servers.spawn_until_stopped(library.clone().keep_clean());
@@ -133,7 +138,6 @@ async fn start(
     let (gateways, others) = (settings.service_token.as_ref(), settings.service_tokens.as_ref());
     let tokens = ServiceTokens::new(gateways, others).map_err(anyhow::Error::msg)?;
     tokens.follow(gateways, others, tasks);
-    let door = Arc::new(Doorkeeper::new(&settings.redis, config.knocks()));
     let guests = Guests::new(tokens.clone(), Arc::clone(&door), config.trusted_hops.into());
     let status = status(config, settings, health, metrics, guests, &stages.publishing);
     let service =
@@ -154,6 +158,7 @@ async fn start(
         lobby_max: config.lobby_max,
         origins: config.allowed_origins.clone().into(),
         door,
+        budget: Arc::new(Budget::new(config.messages_per_second, config.queries_per_second)),
         trusted_hops: config.trusted_hops.into(),
     });
     let legs = legs.merge(status.router().into());
@@ -189,6 +194,7 @@ async fn rules(
     settings: &Settings,
     health: &Health,
     stages: &Stages,
+    door: &Arc<Doorkeeper>,
 ) -> Result<Rules> {
     let pool = database::pool(settings.database.clone(), config.database_connections);
     database::check_durability(&pool).await.context("asking MySQL how durable it is")?;
@@ -207,6 +213,7 @@ async fn rules(
         tokens,
         issuers: Issuers::start(&settings.issuers, Pace::default(), &stages.servers)?,
         passwords: Passwords::new(config.hash_parallel())?,
+        door: Arc::clone(door),
         guests: config.guests,
         store,
         sessions,

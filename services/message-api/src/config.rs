@@ -203,6 +203,19 @@ pub struct Config {
     /// TRUSTED_HOPS is 0; 0: any number
     #[arg(long, env = "CONNECTIONS_PER_ADDRESS", default_value_t = 2_000)]
     pub connections_per_address: u32,
+    /// Messages, uploads, edits, deletions and new rooms that a user may send a second by REST, over
+    /// ten seconds, at this replica; the guests of one address together: as many; 0: any number
+    #[arg(long, env = "MESSAGES_PER_SECOND", default_value_t = 20, value_parser = value_parser!(u32).range(0..=100_000))]
+    pub messages_per_second: u32,
+
+    /// The same for all other requests
+    #[arg(long, env = "QUERIES_PER_SECOND", default_value_t = 50, value_parser = value_parser!(u32).range(0..=100_000))]
+    pub queries_per_second: u32,
+
+    /// Rooms that one user may make in an hour, in whatever way, at all replicas together; 0: any
+    /// number
+    #[arg(long, env = "ROOMS_PER_HOUR", default_value_t = 100, value_parser = value_parser!(u32).range(0..=1_000_000))]
+    pub rooms_per_hour: u32,
 
     /// Bring the database up to date, say so, and exit with 0; needs DATABASE_URL only
     #[arg(long)]
@@ -356,6 +369,7 @@ impl Config {
             registrations: self.registrations_per_address,
             wrong: self.wrong_passwords,
             wrong_for_account: self.wrong_passwords_per_account,
+            rooms: self.rooms_per_hour,
         }
     }
 
@@ -421,6 +435,9 @@ mod tests {
             ("--media-quota=-1", "MEDIA_QUOTA"),
             ("--issuers-file=/nonexistent", "ISSUERS_FILE"),
             ("--issuers-file=/dev/null", "ISSUERS_FILE"),
+            ("--messages-per-second=100001", "MESSAGES_PER_SECOND"),
+            ("--queries-per-second=-1", "QUERIES_PER_SECOND"),
+            ("--rooms-per-hour=x", "ROOMS_PER_HOUR"),
         ] {
             let error = settings(&[change]).err().expect(change);
             assert!(error.contains(name), "{change}: {error}");

@@ -21,7 +21,7 @@ pub const TABLE: &[Metric] = &[
     ("switchboard_http_requests_total", Counter, &["status"], "Requests to REST."),
     ("switchboard_issuer_keys_stale", Gauge, &["issuer"], "1 while the keys of an issuer of ISSUERS_FILE can't be fetched."),
     ("switchboard_jwt_secrets_stale", Gauge, &[], "1 while JWT_SECRET_FILE can't be read or makes no sense."),
-    ("switchboard_limited_total", Counter, &["what"], "Refused since there were too many: connections (`connections`), log-ins (`address`, `password`), registrations (`registrations`), hashing (`hashing`), tokens of services for `/status.json` (`token`). `account`: tries narrowed for strangers since an account is being guessed at."),
+    ("switchboard_limited_total", Counter, &["what"], "Refused since there were too many: connections (`connections`), log-ins (`address`, `password`), registrations (`registrations`), new rooms (`rooms`), hashing (`hashing`), requests to REST by class (`messages`, `queries`), tokens of services for `/status.json` (`token`). `account`: tries narrowed for strangers since an account is being guessed at."),
     ("switchboard_media_removed_total", Counter, &[], "Files removed: no message names them any more, or their upload was cut off."),
     ("switchboard_media_stored_total", Counter, &[], "Uploads stored."),
     ("switchboard_mysql_connections", Gauge, &[], "Connections to MySQL."),

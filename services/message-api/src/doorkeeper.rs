@@ -1,5 +1,6 @@
-//! Who knocks too often waits outside: log-ins and registrations are counted in Redis, for all
-//! replicas together, and by each replica for itself while Redis is away.
+//! Who knocks too often waits outside: log-ins, registrations and new rooms are counted in Redis, for
+//! all replicas together, and by each replica for itself while Redis is away. What comes from IPv6 is
+//! counted for its /64, and more generously for its /48: that is what one customer may have.
 //!
 //! A right password always opens, whatever strangers do elsewhere:
 //!
@@ -15,17 +16,17 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `{prefix}:knocks:{what}:{address}` | milliseconds since 1970 at which everything is free again |
+//! | `{prefix}:knocks:{what}:{address or user}` | milliseconds since 1970 at which everything is free again |
 //! | `{prefix}:guesses:{name}`, `…:{address}` | likewise |
 //! | `{prefix}:doors:{name}` | sorted set of the addresses from which the owner came, by when |
 
 mod local;
 mod scripts;
 
-use std::{future::Future, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 use async_trait::async_trait;
-use chat_core::{ChatError, Result, Username};
+use chat_core::{ChatError, Result, UserId, Username};
 use dialects::{address::Address, pace::Rate, rest::door::Door};
 use redis::{RedisResult, ScriptInvocation};
 use redis_link::{Line, Redis};
@@ -35,8 +36,14 @@ pub(crate) use self::local::Local;
 /// Tokens of services that an address may show in vain.
 const WRONG_TOKENS: u32 = 30;
 
-/// Over which all is counted.
+/// Over which all is counted but rooms.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Over which rooms are counted.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A site of IPv6 (/48) has so many times what an address has.
+const SITE: u32 = 4;
 
 /// How long Redis may take before a replica counts for itself.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,7 +55,7 @@ const CONNECTIONS: usize = 4;
 const DOORS: usize = 32;
 const REMEMBERED: Duration = Duration::from_secs(60 * 24 * 3_600);
 
-/// How often in a quarter of an hour; 0: any number.
+/// How often in a quarter of an hour, rooms in an hour; 0: any number.
 #[derive(Clone, Copy, Debug)]
 pub struct Knocks {
     /// Tries to log in from an address.
@@ -59,6 +66,8 @@ pub struct Knocks {
     pub wrong: u32,
     /// Wrong passwords for an account from addresses that are not its owner's.
     pub wrong_for_account: u32,
+    /// New rooms of a user.
+    pub rooms: u32,
 }
 
 /// Counts who knocks.
@@ -67,10 +76,18 @@ pub struct Doorkeeper {
     /// One for each lane, by number.
     lines: Vec<Line>,
     local: Local,
-    logins: Option<Rate>,
-    registrations: Option<Rate>,
+    logins: ByAddress,
+    registrations: ByAddress,
+    rooms: Option<Rate>,
     wrong: Option<Rate>,
     wrong_for_account: Option<Rate>,
+}
+
+/// How often an address, and the site around it, may knock.
+#[derive(Clone, Copy)]
+struct ByAddress {
+    address: Option<Rate>,
+    site: Option<Rate>,
 }
 
 /// What is counted of an account. All of it lies in one lane.
@@ -84,27 +101,53 @@ impl Doorkeeper {
     /// Connects when first used.
     #[must_use]
     pub fn new(redis: &Redis, knocks: Knocks) -> Self {
-        let rate = |times| (times > 0).then(|| Rate::new(times, WINDOW));
+        let within = |times, window| (times > 0).then(|| Rate::new(times, window));
+        let rate = |times| within(times, WINDOW);
+        let by_address =
+            |times: u32| ByAddress { address: rate(times), site: rate(times.saturating_mul(SITE)) };
         Self {
             redis: redis.clone(),
             lines: Line::pooled(redis, CONNECTIONS),
             local: Local::default(),
-            logins: rate(knocks.logins),
-            registrations: rate(knocks.registrations),
+            logins: by_address(knocks.logins),
+            registrations: by_address(knocks.registrations),
+            rooms: within(knocks.rooms, HOUR),
             wrong: rate(knocks.wrong),
             wrong_for_account: rate(knocks.wrong_for_account),
         }
     }
 
-    /// Counts one of these from an address. The error is how long to wait.
-    async fn knock(
+    /// May this user make one more room?
+    pub async fn may_make_room(&self, user: UserId) -> Result<()> {
+        let rule = "you have made too many rooms, try again later";
+        let knocked = self.knock("room", user.0, self.rooms).await;
+        knocked.map_err(refused("rooms", rule))
+    }
+
+    /// Counts one of these from an address, and from the site around it. The error is how long to
+    /// wait.
+    async fn knock_from(
         &self,
         what: &str,
         from: Address,
+        rates: ByAddress,
+    ) -> std::result::Result<(), Duration> {
+        self.knock(what, from, rates.address).await?;
+        match from.site() {
+            Some(site) => self.knock(what, site, rates.site).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Counts one of these. The error is how long to wait.
+    async fn knock(
+        &self,
+        what: &str,
+        whose: impl fmt::Display + Send,
         rate: Option<Rate>,
     ) -> std::result::Result<(), Duration> {
         let Some(rate) = rate else { return Ok(()) };
-        let name = format!("knocks:{what}:{from}");
+        let name = format!("knocks:{what}:{whose}");
         let lane = self.redis.lane_of_key(&name);
         let mut call = scripts::KNOCK.key(lane.key(&name));
         let [interval, spare] = millis(rate);
@@ -224,7 +267,7 @@ fn refused(what: &'static str, rule: &'static str) -> impl FnOnce(Duration) -> C
 impl Door for Doorkeeper {
     async fn may_log_in(&self, from: Address, name: &Username) -> Result<()> {
         let rule = "too many log-ins from your address, try again later";
-        let knocked = self.knock("log-in", from, self.logins).await;
+        let knocked = self.knock_from("log-in", from, self.logins).await;
         knocked.map_err(refused("address", rule))?;
         let rule = "too many wrong passwords, try again later";
         self.guess(from, name).await.map_err(refused("password", rule))
@@ -240,7 +283,7 @@ impl Door for Doorkeeper {
 
     async fn may_register(&self, from: Address) -> Result<()> {
         let rule = "too many registrations from your address, try again later";
-        let knocked = self.knock("register", from, self.registrations).await;
+        let knocked = self.knock_from("register", from, self.registrations).await;
         knocked.map_err(refused("registrations", rule))
     }
 }

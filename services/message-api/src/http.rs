@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::{
     Json, Router,
     extract::{MatchedPath, Request},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header::RETRY_AFTER},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::get,
@@ -138,7 +138,11 @@ fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
 /// A refusal in the words of no dialect.
 pub(crate) fn refusal(code: Code, sentence: &str) -> Response {
     let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Json(json!({"error": sentence, "code": code.as_str()}))).into_response()
+    let refusal = (status, Json(json!({"error": sentence, "code": code.as_str()})));
+    match code.is_transient() {
+        true => ([(RETRY_AFTER, "1")], refusal).into_response(),
+        false => refusal.into_response(),
+    }
 }
 
 /// The same for a refusal that may know when it is worth trying again.
@@ -174,6 +178,13 @@ mod tests {
     async fn a_panic_is_answered_and_tells_nothing() {
         let (status, body) = ask("/panic").await;
         assert_eq!((status, body), (500, json!({"error": "internal error", "code": "internal"})));
+    }
+
+    #[test]
+    fn what_may_work_later_says_when() {
+        let after = |code| refusal(code, "why").headers().get(RETRY_AFTER).cloned();
+        assert_eq!(after(Code::Unavailable), Some("1".parse().expect("a header")));
+        assert_eq!(after(Code::Internal), None);
     }
 
     #[tokio::test]

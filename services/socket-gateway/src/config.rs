@@ -116,7 +116,8 @@ pub struct Config {
     pub sockets_per_user: u32,
 
     /// Messages, edits, deletions and new rooms that one socket may send a second, over ten seconds;
-    /// all sockets of a user here: four times that; 0: any number
+    /// all sockets of a user here, and those of all guests of one address: four times that; 0: any
+    /// number
     #[arg(long, env = "MESSAGES_PER_SECOND", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub messages_per_second: u32,
 
@@ -124,7 +125,7 @@ pub struct Config {
     #[arg(long, env = "FLEETING_PER_SECOND", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub fleeting_per_second: u32,
 
-    /// The same for all other events: joins, history, lists, reads
+    /// The same for all other events: coming in, joins, history, lists, reads
     #[arg(long, env = "QUERIES_PER_SECOND", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub queries_per_second: u32,
 

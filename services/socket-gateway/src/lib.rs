@@ -33,6 +33,7 @@ mod outbound;
 mod polling;
 pub mod presence;
 pub mod probe;
+mod refusal;
 mod remembered;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;

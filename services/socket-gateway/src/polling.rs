@@ -12,15 +12,17 @@ use std::{
 use axum::{
     body::{Body, HttpBody as _, to_bytes},
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use chat_core::Code;
 use dialects::address::Address;
 use tokio::time::{Instant, timeout};
 
 use crate::{
     engine_io,
+    refusal::{SOON, refused},
     sockets::{ENTER_WITHIN, FRAME_MAX},
     visitors,
 };
@@ -144,10 +146,7 @@ fn too_large() -> Response {
 }
 
 fn later() -> Response {
-    let sentence = "too many sessions begin at once, try again";
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, sentence).into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
+    refused(Code::Unavailable, "too many sessions begin at once, try again", SOON)
 }
 
 #[cfg(test)]

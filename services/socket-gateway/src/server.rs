@@ -10,7 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use chat_core::process::Shutdown;
+use chat_core::{Code, process::Shutdown};
 use dialects::{live::Departure, places::Places};
 use hyper::{
     HeaderMap, Method, StatusCode,
@@ -30,6 +30,7 @@ use crate::{
     connections::{Connections, KillSwitch, OpenConnection},
     engine_io,
     outbound::{Flushers, io::OutboundIo},
+    refusal::{SOON, refused},
     stays::Stay,
     visitors::Caller,
 };
@@ -199,6 +200,6 @@ pub async fn in_turn(
 ) -> Response {
     match connections.turn().await {
         Some(_turn) => next.run(request).await,
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        None => refused(Code::Unavailable, "this replica is busy, try again", SOON),
     }
 }

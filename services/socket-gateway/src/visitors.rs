@@ -3,10 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Json,
     body::{Body, HttpBody as _, to_bytes},
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -15,11 +14,11 @@ use dialects::{
     address::Address,
     places::{Place, Places},
 };
-use serde_json::json;
 
 use crate::{
     connections::KillSwitch,
     engine_io,
+    refusal::refused,
     sockets::is_ours,
     stays::{Begins, Carried, Stays},
 };
@@ -127,10 +126,6 @@ async fn polling(visitors: &Visitors, from: Address, mut request: Request, next:
 
 /// The refusal for who has too many already.
 pub(crate) fn too_many() -> Response {
-    let body = json!({
-        "error": "too many connections from your address, try again later",
-        "code": Code::RateLimited.as_str(),
-    });
-    let after = HeaderValue::from(WORTH_A_TRY.as_secs());
-    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, after)], Json(body)).into_response()
+    let sentence = "too many connections from your address, try again later";
+    refused(Code::RateLimited, sentence, WORTH_A_TRY)
 }

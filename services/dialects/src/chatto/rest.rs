@@ -20,7 +20,7 @@ use crate::{
         accounts::{Entry, Registration},
         answer::{self, Anytime, ErrorBody, Refusal},
         body::Body,
-        credentials, door, foreign, mount,
+        credentials, door, mount,
     },
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = mount::exactly(router, routes!(log_in), answer::wrong_method);
     let router = mount::exactly(router, routes!(verify, verify_body), answer::wrong_method);
     let router = mount::exactly(router, routes!(rooms), answer::wrong_method);
-    foreign::keep_out(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
+    mount::guarded(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
 /// Makes an account and answers a token for it.

@@ -124,7 +124,7 @@ impl ChattoSocket {
         let (who, worn) = self.caller(join.place.user.as_ref()).await?;
         if self.rooms.len() >= ROOMS_MAX && !self.rooms.contains_key(&room) {
             let rule = format!("a socket may be in {ROOMS_MAX} rooms at once");
-            return Err(ChatError::new(Code::RateLimited, rule));
+            return Err(ChatError::too_many_at_once(rule));
         }
         let ports = self.client.ports.clone();
         let conversation = ports.chat.conversation(&who, room).await.map_err(as_room)?;

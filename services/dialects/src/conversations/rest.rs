@@ -26,8 +26,7 @@ use super::wire::{MessageRow, NewText};
 use crate::{
     address::Address,
     rest::{
-        RestState, answer::Anytime, body::Body, cookie, door, foreign, idempotency, mount,
-        query::Params,
+        RestState, answer::Anytime, body::Body, cookie, door, idempotency, mount, query::Params,
     },
 };
 
@@ -50,7 +49,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
         "/api/conversations/{id}/{messageid}/{*deeper}",
         axum::routing::any(answers::unknown_route),
     );
-    foreign::keep_out(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
+    mount::guarded(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
 /// Registers a user name and logs it in.

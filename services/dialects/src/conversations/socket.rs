@@ -25,7 +25,7 @@ use super::{
     wire::{NewText, ServerFrame, message_url, status_word},
 };
 use crate::{
-    allowance::Allowance,
+    allowance::{Allowance, Owner},
     handshake,
     live::{self, Departure, Incoming, Outbox},
     observe::{self, Counted},
@@ -93,7 +93,7 @@ type Entered = (Session, Allowance, Start);
 async fn admit(ports: &Ports, id: &str, wanted: Wanted, headers: &HeaderMap) -> Result<Entered> {
     let session = handshake::session(ports, wanted.token.as_deref(), headers).await?;
     let session = session.ok_or_else(ChatError::unauthorised)?;
-    let allowance = ports.allowances.socket(Some(session.user.id))?;
+    let allowance = ports.allowances.socket(Owner::User(session.user.id))?;
     let caller = Caller::User(session.user.clone());
     let conversation = ports.chat.conversation(&caller, id.parse()?).await?;
     let after = match wanted.since.map(|since| since.parse::<u64>()) {
@@ -138,7 +138,8 @@ struct LiveClient {
 }
 
 impl LiveClient {
-    /// Replays what came after `after`, then follows.
+    /// Replays what came after `after`, then follows. Each page that is read counts as a query, so
+    /// that a long replay goes no faster than who asks for the same in parts.
     async fn begin(&self, mut after: Seq) -> Result<chat_core::Follow> {
         let listener = Listener {
             key: self.key,
@@ -147,6 +148,7 @@ impl LiveClient {
             sink: Arc::clone(&self.outbox) as Arc<dyn Sink>,
         };
         let followed = loop {
+            self.allowance.query_in_time().await;
             let page = match self.ports.chat.changes(self.conversation, after, CHANGES_MAX).await {
                 Ok(page) => page,
                 Err(error) => break Err(error),

@@ -15,7 +15,7 @@ use crate::rest::{
     RestState,
     answer::{self, Anytime, ErrorBody, Refusal},
     body::Body,
-    cookie, credentials, foreign, mount,
+    cookie, credentials, mount,
     query::Params,
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = mount::exactly(router, routes!(list), answer::wrong_method);
     let router = mount::exactly(router, routes!(see), answer::wrong_method);
     let router = router.layer(from_fn_with_state(state.clone(), cookie::prolong));
-    foreign::keep_out(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
+    mount::guarded(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
 /// Lists one's rooms and directs with what is unread and what was said last, as of one moment.

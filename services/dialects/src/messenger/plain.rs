@@ -20,7 +20,8 @@ use tracing::Instrument;
 
 use super::socket::MessengerLeg;
 use crate::{
-    allowance::Allowance,
+    address::Address,
+    allowance::{Allowance, Owner},
     handshake,
     live::{self, Departure, Incoming, Outbox},
     observe::{self, Counted},
@@ -46,6 +47,7 @@ async fn upgrade(
     State(ports): State<Ports>,
     Query(wanted): Query<Wanted>,
     departure: Option<Extension<Departure>>,
+    from: Address,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -59,7 +61,8 @@ async fn upgrade(
         Err(error) if error.code().http() == 401 => None,
         Err(error) => return refusal(&error),
     };
-    let allowance = match ports.allowances.socket(session.as_ref().map(|session| session.user.id)) {
+    let user = session.as_ref().map(|session| session.user.id);
+    let allowance = match ports.allowances.socket(Owner::of(user, from)) {
         Ok(allowance) => allowance,
         Err(error) => return refusal(&error),
     };

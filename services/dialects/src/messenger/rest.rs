@@ -26,7 +26,7 @@ use crate::{
         accounts::{Entry, Registration},
         answer::{self, Anytime, ErrorBody},
         body::Body,
-        cookie, credentials, door, foreign, mount,
+        cookie, credentials, door, mount,
     },
 };
 
@@ -41,7 +41,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let upload = upload.map(|methods| methods.layer(DefaultBodyLimit::max(files::UPLOAD_MAX)));
     let router = mount::exactly(router, upload, answer::wrong_method);
     let router = mount::exactly(router, routes!(files::serve), answer::wrong_method);
-    foreign::keep_out(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
+    mount::guarded(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
 /// Makes an account. It has to log in.

@@ -211,7 +211,7 @@ impl MessengerSocket {
         let key = name.key();
         if self.waits.len() >= WAITS_MAX && !self.waits.contains_key(&key) {
             let rule = format!("a socket may wait for {WAITS_MAX} users at once");
-            return Err(ChatError::new(Code::RateLimited, rule));
+            return Err(ChatError::too_many_at_once(rule));
         }
         let user = self.client.ports.chat.user(Peer::Name(name)).await?;
         self.waits.remove(&key);

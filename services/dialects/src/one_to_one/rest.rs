@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use chat_core::{Chat, Credential, Login};
+use chat_core::{Chat, ChatError, Code, Credential, Login};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -26,7 +26,7 @@ use crate::{
         RestState,
         accounts::{Entry, Registration},
         answer::Anytime,
-        cookie, credentials, door, foreign, mount,
+        cookie, credentials, door, mount,
         pages::Form,
     },
 };
@@ -47,7 +47,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = mount::exactly(router, routes!(register), answers::wrong_method);
     let router = mount::exactly(router, routes!(log_in), answers::wrong_method);
     let router = mount::exactly(router, routes!(log_out, log_out_by_get), answers::wrong_method);
-    foreign::keep_out(router, state, account::foreign)
+    mount::guarded(router, state, account::turned_away)
 }
 
 fn form(state: &RestState, form: Form) -> Response {
@@ -190,6 +190,10 @@ async fn end(chat: &dyn Chat, credential: Credential) -> chat_core::Result<()> {
     security((), ("session" = []), ("bearer" = [])),
 )]
 async fn log_out_by_get(state: State<RestState>, headers: HeaderMap) -> Result<Response, Refusal> {
+    if account::is_ahead(&headers) {
+        let rule = "nobody has followed this link yet, so nobody is logged out";
+        return Err(ChatError::new(Code::Forbidden, rule).into());
+    }
     log_out(state, headers).await
 }
 

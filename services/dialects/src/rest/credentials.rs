@@ -1,6 +1,6 @@
 //! Who asks: the credentials that a request carries.
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chat_core::{Caller, Chat, ChatError, Credential, Result, Session};
 use secrecy::SecretString;
@@ -24,6 +24,18 @@ pub(crate) fn from_authorization(headers: &HeaderMap) -> Option<Credential> {
         _ => return None,
     };
     Some(Credential::Token(token))
+}
+
+/// Is there an `Authorization` that a browser may have added by itself? Only `Bearer` is always a
+/// page's own doing, and one of another origin can't add it unless CORS lets it.
+pub(crate) fn is_by_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) && !is_bearer(headers)
+}
+
+/// Is there a Bearer token, or what is shown as one?
+pub(crate) fn is_bearer(headers: &HeaderMap) -> bool {
+    let shown = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    shown.and_then(|shown| shown.get(..7)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"bearer "))
 }
 
 /// A token itself has dots, which base64 has not.
@@ -60,7 +72,7 @@ pub(crate) async fn member(chat: &dyn Chat, headers: &HeaderMap) -> Result<Calle
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderValue, header::COOKIE};
+    use axum::http::header::COOKIE;
     use secrecy::ExposeSecret;
 
     use super::*;

@@ -4,24 +4,18 @@
 
 use axum::{
     extract::{Request, State},
-    http::{
-        HeaderValue,
-        header::{AUTHORIZATION, HOST},
-    },
+    http::header::HOST,
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
 use chat_core::{ChatError, Code};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::RestState;
+use super::{RestState, credentials, mount::Phrase};
 use crate::origin;
 
-/// Phrases the refusal of this request.
-pub(crate) type Phrase = fn(&RestState, &Request, &ChatError) -> Response;
-
 /// A dialect's routes, closed to other origins' pages.
-pub(crate) fn keep_out(
+pub(super) fn keep_out(
     routes: OpenApiRouter<RestState>,
     state: &RestState,
     phrase: Phrase,
@@ -35,7 +29,9 @@ async fn refuse(
     next: Next,
 ) -> Response {
     name_host(&mut request);
-    if !changes(&request) || is_by_token(&request) {
+    // A browser lets a page of another origin show a token only where CORS allowed that, and adds
+    // none by itself.
+    if !changes(&request) || credentials::is_bearer(request.headers()) {
         return next.run(request).await;
     }
     if origin::is_allowed(request.headers(), &state.origins) {
@@ -48,13 +44,6 @@ async fn refuse(
 /// Reading changes nothing, but for the one link that logs out.
 fn changes(request: &Request) -> bool {
     !request.method().is_safe() || request.uri().path() == "/logout"
-}
-
-/// A browser lets a page of another origin show a token only where CORS allowed that, and adds none
-/// by itself.
-fn is_by_token(request: &Request) -> bool {
-    let shown = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    shown.and_then(|shown| shown.get(..7)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"bearer "))
 }
 
 /// HTTP/2 has the host in its address.

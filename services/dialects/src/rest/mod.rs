@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 pub(crate) mod answer;
 pub(crate) mod body;
+pub mod budget;
 pub(crate) mod cookie;
 pub mod credentials;
 pub mod door;
@@ -34,7 +35,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::answer::retry_after;
-use self::{door::Door, pages::Pages};
+use self::{budget::Budget, door::Door, pages::Pages};
 use crate::{chatto, conversations, inbox, messenger, one_to_one, tinychat};
 
 /// The largest body that is read. Far more than any valid one: who sends too long a text is told
@@ -66,6 +67,8 @@ pub struct RestState {
     pub origins: Arc<[String]>,
     /// Who may knock, and how often.
     pub door: Arc<dyn Door>,
+    /// How much may be asked.
+    pub budget: Arc<Budget>,
     /// Proxies before us whose `X-Forwarded-For` is believed.
     pub trusted_hops: usize,
 }

@@ -1,9 +1,22 @@
 //! Mounting what `routes!` collected, so that every answer on a dialect's paths is in its words.
 
-use axum::handler::Handler;
+use axum::{extract::Request, handler::Handler, response::Response};
+use chat_core::ChatError;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
-use super::RestState;
+use super::{RestState, budget, foreign};
+
+/// Phrases the refusal of this request.
+pub(crate) type Phrase = fn(&RestState, &Request, &ChatError) -> Response;
+
+/// A dialect's routes, closed to pages of other origins and to who asks for too much.
+pub(crate) fn guarded(
+    routes: OpenApiRouter<RestState>,
+    state: &RestState,
+    phrase: Phrase,
+) -> OpenApiRouter<RestState> {
+    foreign::keep_out(budget::within(routes, state, phrase), state, phrase)
+}
 
 /// Mounts the documented path; `wrong_method` answers the methods that it does not take.
 pub(crate) fn exactly<H, T>(

@@ -167,6 +167,11 @@ impl Pages for Down {
 }
 
 fn app() -> OpenApiRouter {
+    within(0, 0)
+}
+
+/// Where so many messages and queries a second are allowed.
+fn within(messages: u32, queries: u32) -> OpenApiRouter {
     let state = RestState {
         chat: Arc::new(Down),
         media: Arc::new(Down),
@@ -179,6 +184,7 @@ fn app() -> OpenApiRouter {
         lobby_max: 1_000,
         origins: ["https://app.example".to_owned()].into(),
         door: Arc::new(Open),
+        budget: Arc::new(Budget::new(messages, queries)),
         trusted_hops: 0,
     };
     router(state)
@@ -442,4 +448,97 @@ fn the_document_has_each_canonical_path_once() {
             "/register",
         ]
     );
+}
+
+/// What this answers to so many requests of one kind, from one address.
+async fn flood(
+    app: &Router,
+    times: usize,
+    method: &str,
+    path: &str,
+) -> Vec<(StatusCode, HeaderMap)> {
+    let mut answers = Vec::with_capacity(times);
+    for _ in 0..times {
+        let request = Request::builder().method(method).uri(path).body(Body::empty());
+        let answer = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        answers.push((answer.status(), answer.headers().clone()));
+    }
+    answers
+}
+
+/// Every route that there is, with some path that leads to it.
+fn all_routes() -> Vec<(String, String)> {
+    let document = serde_json::to_value(app().get_openapi()).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    let operations = paths.iter().flat_map(|(path, methods)| {
+        let path = path.replace("{id}", "lobby").replace("{messageid}", "1");
+        let methods = methods.as_object().expect("methods").keys();
+        methods.map(move |method| (method.to_uppercase(), path.clone()))
+    });
+    let undocumented =
+        ["/", "/io", "/register", "/login", "/api/conversations", "/api/conversations/a/b/c"];
+    operations.chain(undocumented.map(|path| ("GET".to_owned(), path.to_owned()))).collect()
+}
+
+#[tokio::test]
+async fn every_route_has_a_budget_and_says_when_there_is_more() {
+    let routes = all_routes();
+    assert!(routes.len() > 30, "{routes:?}");
+    for (method, path) in routes {
+        let app = Router::from(within(1, 1));
+        let answers = flood(&app, 12, &method, &path).await;
+        let limited =
+            |(status, _): &&(StatusCode, HeaderMap)| *status == StatusCode::TOO_MANY_REQUESTS;
+        assert_eq!(answers.iter().filter(limited).count(), 2, "{method} {path}: {answers:?}");
+        let (_, headers) = answers.last().expect("the last");
+        assert_eq!(headers["retry-after"], "1", "{method} {path}");
+        assert_eq!(headers["cache-control"], "no-store", "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn questions_and_messages_are_counted_apart_and_each_dialect_words_its_refusal() {
+    let sentence = "too many requests, slow down";
+    for (method, path, expected) in [
+        ("GET", "/api/v1/messages", json!({"body": "Error retrieving messages"})),
+        ("POST", "/api/v1/messages", json!({"body": "Error sending message"})),
+        ("POST", "/api/conversations/", json!({"status": "rate limited", "error": sentence})),
+        ("POST", "/login", json!({"status": "rate limited", "error": sentence})),
+        ("DELETE", "/api/auth/account", json!({"code": "rate_limited", "error": sentence})),
+        ("GET", "/api/rooms", json!({"code": "rate_limited", "error": sentence})),
+        ("GET", "/api/inbox", json!({"code": "rate_limited", "error": sentence})),
+    ] {
+        let app = Router::from(within(1, 1));
+        flood(&app, 10, method, path).await;
+        let request = Request::builder().method(method).uri(path).body(Body::empty());
+        let refused = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
+        let body = to_bytes(refused.into_body(), BODY_MAX).await.expect("a body");
+        assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON"), expected, "{path}");
+        let (other, there) = match method {
+            "GET" => ("POST", "/api/conversations/"),
+            _ => ("GET", "/api/rooms"),
+        };
+        let is_other_class = path != "/login";
+        let answers = flood(&app, 1, other, there).await;
+        assert_eq!(answers[0].0 != StatusCode::TOO_MANY_REQUESTS, is_other_class, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_is_only_fetched_ahead_logs_nobody_out() {
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ] {
+        let request =
+            Request::get("/logout").header(name, value).header("cookie", "session=s3cret");
+        let request = request.body(Body::empty()).expect("a request");
+        let answer = Router::from(app()).oneshot(request).await.expect("an answer");
+        // Whoever is asked to end the session would say that it is down.
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{name}: {value}");
+        assert!(!answer.headers().contains_key("set-cookie"));
+    }
 }

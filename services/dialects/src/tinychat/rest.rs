@@ -20,8 +20,7 @@ use super::wire::Submission;
 use crate::{
     origin,
     rest::{
-        RestState, answer::Anytime, body::Body, credentials, foreign, idempotency, mount,
-        query::Params,
+        RestState, answer::Anytime, body::Body, credentials, idempotency, mount, query::Params,
     },
 };
 
@@ -30,7 +29,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = OpenApiRouter::new();
     let router = mount::both_slashes(router, routes!(list, post), answers::wrong_method);
     let router = mount::both_slashes(router, routes!(edit), answers::wrong_method);
-    foreign::keep_out(router, state, |_, _, error| answers::not_done(error))
+    mount::guarded(router, state, |_, request, error| answers::turned_away(request, error))
 }
 
 /// Lists the lobby's messages, oldest first, and tells how far one had read them.

@@ -122,9 +122,9 @@ impl Conversing for TinychatSocket {
             return Err(ChatError::new(Code::PayloadTooLarge, rule));
         }
         let submission = Submission::parse(&payload, &ports.limits)?;
-        if !self.pace.allows() {
-            return Err(ChatError::new(Code::RateLimited, "too many messages a second, slow down"));
-        }
+        let slow_down =
+            |wait| ChatError::rate_limited("too many messages a second, slow down", wait);
+        self.pace.take().map_err(slow_down)?;
         let user = self.client.session.as_ref().map(|session| &session.user);
         submission.caller(&*ports.chat, user).await?;
         let (body, origin) = (body.into_boxed_str(), self.client.key);

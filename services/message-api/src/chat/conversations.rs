@@ -15,6 +15,7 @@ const ROOMS_MAX: u32 = 1_000;
 impl Rules {
     pub(super) async fn make_room(&self, caller: &Caller, title: Title) -> Result<Conversation> {
         let creator = self.beginner(caller, Verb::CreateRoom).await?;
+        self.door.may_make_room(creator.id).await?;
         let room = self.store.create_room(&title, creator).await?;
         self.notice(Notice::RoomCreated(Box::new(room.clone())));
         Ok(room)

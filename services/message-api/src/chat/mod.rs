@@ -20,7 +20,7 @@ mod password;
 mod reads;
 mod repair;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chat_core::{
@@ -35,6 +35,7 @@ use chat_core::{
 use time::OffsetDateTime;
 
 use crate::{
+    doorkeeper::Doorkeeper,
     issuers::Issuers,
     passwords::Passwords,
     publisher::{Publisher, topics},
@@ -60,6 +61,8 @@ pub struct Rules {
     pub passwords: Passwords,
     /// Telling the gateways.
     pub publisher: Publisher,
+    /// How often somebody may do what everybody hears of.
+    pub door: Arc<Doorkeeper>,
     /// Are guests let in?
     pub guests: bool,
     /// Where changes go to their ends.

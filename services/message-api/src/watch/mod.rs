@@ -38,7 +38,7 @@ use std::{
     time::Duration,
 };
 
-use chat_core::{Change, ChatError, Code, ConversationId, Result, process::Shutdown};
+use chat_core::{Change, ChatError, ConversationId, Result, process::Shutdown};
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, sleep, timeout},
@@ -175,7 +175,7 @@ impl Place {
         let count = counts.entry(Arc::clone(&service)).or_default();
         if *count >= shared.most {
             let sentence = format!("{} streams are open to this replica already", shared.most);
-            return Err(ChatError::new(Code::RateLimited, sentence));
+            return Err(ChatError::too_many_at_once(sentence));
         }
         *count += 1;
         metrics::gauge!("switchboard_watches", "service" => service.to_string()).set(*count);

@@ -3,14 +3,16 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
+    io::{self, Write as _},
     path::Path,
 };
 
 use axum::{
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
@@ -33,6 +35,8 @@ pub(super) struct Files {
 
 struct File {
     bytes: Bytes,
+    /// The same, packed once for all who take it so; none where that makes it no shorter.
+    packed: Option<Bytes>,
     kind: &'static str,
     tag: ETag,
 }
@@ -69,13 +73,18 @@ impl Files {
         let has_it = asked
             .typed_get::<IfNoneMatch>()
             .is_some_and(|known| !known.precondition_passes(&file.tag));
-        let mut response = match has_it {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => ([(header::CONTENT_TYPE, file.kind)], file.bytes.clone()).into_response(),
+        let mut response = match (has_it, file.packed.clone().filter(|_| takes_gzip(asked))) {
+            (true, _) => StatusCode::NOT_MODIFIED.into_response(),
+            (false, Some(packed)) => ([(header::CONTENT_ENCODING, "gzip")], packed).into_response(),
+            (false, None) => file.bytes.clone().into_response(),
         };
-        let caching = header::HeaderValue::from_static(caching);
-        response.headers_mut().insert(header::CACHE_CONTROL, caching);
-        response.headers_mut().typed_insert(file.tag.clone());
+        let headers = response.headers_mut();
+        if !has_it {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.kind));
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        headers.typed_insert(file.tag.clone());
         Some(response)
     }
 }
@@ -90,8 +99,26 @@ impl File {
         };
         // Weak, since it is the same for the compressed file.
         let tag = format!("W/\"{}\"", short(&embedded.metadata.sha256_hash())).parse().ok()?;
-        Some(Self { bytes: Bytes::from_owner(embedded.data), kind, tag })
+        let bytes = Bytes::from_owner(embedded.data);
+        let packed = pack(&bytes).ok().filter(|packed| packed.len() < bytes.len()).map(Bytes::from);
+        Some(Self { bytes, packed, kind, tag })
     }
+}
+
+fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(bytes)?;
+    packer.finish()
+}
+
+/// `Accept-Encoding: br, gzip;q=0.8`; one of quality 0 is not taken.
+fn takes_gzip(asked: &HeaderMap) -> bool {
+    let lines = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|one| {
+        let (name, quality) = one.split_once(';').unwrap_or((one, "q=1"));
+        let quality = quality.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
+        name.trim().eq_ignore_ascii_case("gzip") && quality.is_some_and(|quality| quality > 0.0)
+    })
 }
 
 impl fmt::Debug for Files {

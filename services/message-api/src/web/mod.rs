@@ -16,7 +16,6 @@ use axum::{
     routing::get,
 };
 use chat_core::Code;
-use tower_http::compression::CompressionLayer;
 
 use self::files::Files;
 use crate::http::refusal;
@@ -57,7 +56,6 @@ pub fn routes(web: Arc<Web>) -> Router {
     let router = Router::new()
         .route("/web/{version}/{*name}", get(file))
         .route("/socket.io/socket.io.js", get(official_client))
-        .layer(CompressionLayer::new())
         .route("/status", get(async |State(web): State<Arc<Web>>| web.status()));
     let router = if web.has_accounts() {
         router

@@ -1,11 +1,14 @@
 //! What is served of the client, and what is not.
 
+use std::io::Read as _;
+
 use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
 use chat_core::ChatError;
 use dialects::rest::pages::{Form, Pages as _};
+use flate2::read::GzDecoder;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -117,6 +120,14 @@ async fn files_are_compressed_for_those_who_take_it() {
         assert_eq!(packed.header("etag"), plain.header("etag"));
         assert!(packed.body.starts_with(&[0x1f, 0x8b]));
         assert!(packed.body.len() * 2 < plain.body.len(), "{path}");
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&*packed.body).read_to_end(&mut unpacked).expect("gzip");
+        assert_eq!(unpacked, plain.body, "{path}");
+        for others in ["br", "gzip;q=0", "x-gzip2", ""] {
+            let plain = ask(&web, &path, ("accept-encoding", others)).await;
+            assert_eq!(plain.header("content-encoding"), "", "{others}");
+            assert_eq!(plain.header("vary"), "accept-encoding");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use chat_core::{
 };
 use message_api::{
     chat::Rules,
+    doorkeeper::{Doorkeeper, Knocks},
     issuers::Issuers,
     media::{Library, Place},
     passwords::Passwords,
@@ -68,7 +69,18 @@ impl World {
     }
 
     pub(crate) fn sessions(&self, ttl: Duration) -> Sessions {
-        Sessions::new(&Redis::single(&self.redis_url, &self.prefix).expect("REDIS_URL"), ttl)
+        Sessions::new(&self.redis(), ttl)
+    }
+
+    fn redis(&self) -> Redis {
+        Redis::single(&self.redis_url, &self.prefix).expect("REDIS_URL")
+    }
+
+    /// Everybody may make rooms.
+    fn door(&self) -> Doorkeeper {
+        let no_limits =
+            Knocks { logins: 0, registrations: 0, wrong: 0, wrong_for_account: 0, rooms: 0 };
+        Doorkeeper::new(&self.redis(), no_limits)
     }
 
     /// The files of all replicas, as one of them keeps them.
@@ -115,6 +127,7 @@ impl World {
             store,
             sessions,
             publisher,
+            door: Arc::new(self.door()),
             guests,
             tasks: tasks.clone(),
         };

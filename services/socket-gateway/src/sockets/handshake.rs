@@ -8,9 +8,14 @@ use std::{
 };
 
 use chat_core::{ChatError, Code, Follow, Session, Sink, root_span};
-use dialects::{allowance::Allowance, observe::Counted, socket::Client};
+use dialects::{
+    address::Address,
+    allowance::{Allowance, Owner},
+    observe::Counted,
+    socket::Client,
+};
 use hyper::HeaderMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 use socketioxide::extract::{AckSender, Event, SocketRef};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -28,22 +33,43 @@ use crate::{chat_client::for_socket, stays::Stay};
 #[derive(Clone)]
 struct Begin(Arc<Mutex<Option<oneshot::Sender<()>>>>);
 
-/// The sentence of a `connect_error`.
-pub(super) struct Refusal(String);
+/// A `connect_error`: the sentence, and where the packet is our own also what programs need. The
+/// library's packets, of sockets that poll and of old clients, have the sentence only.
+pub(super) struct Refusal {
+    sentence: String,
+    why: Option<ChatError>,
+}
+
+impl Refusal {
+    fn of(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), why: None }
+    }
+
+    /// The packet's payload.
+    pub(super) fn payload(&self) -> Value {
+        let Some(why) = &self.why else { return json!({"message": self.sentence}) };
+        let mut data = json!({"code": why.code().as_str()});
+        if let Some(ms) = why.retry_after_ms() {
+            data["retryAfterMs"] = ms.into();
+        }
+        json!({"message": self.sentence, "data": data})
+    }
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.sentence)
     }
 }
 
 impl From<ChatError> for Refusal {
     fn from(error: ChatError) -> Self {
-        match error.code() {
+        let sentence = match error.code() {
             // 004: the words of its document.
-            Code::InvalidToken | Code::Unauthorised => Self("Invalid token".to_owned()),
-            _ => Self(error.message().to_owned()),
-        }
+            Code::InvalidToken | Code::Unauthorised => "Invalid token".to_owned(),
+            _ => error.message().to_owned(),
+        };
+        Self { sentence, why: Some(error) }
     }
 }
 
@@ -51,6 +77,7 @@ impl From<ChatError> for Refusal {
 pub(super) struct Visit {
     pub headers: HeaderMap,
     pub query: Option<Box<str>>,
+    pub from: Address,
 }
 
 /// Somebody who may come in: the task runs, and waits until the client has heard of it.
@@ -71,7 +98,8 @@ pub(super) async fn admit(
     let sink = Arc::new(SocketSink::new(socket.clone(), gate.namespace, &gate.mount));
     let request = socket.req_parts();
     let query = request.uri.query().map(Into::into);
-    let visit = Visit { headers: request.headers.clone(), query };
+    let from = Address::noted(&request.extensions);
+    let visit = Visit { headers: request.headers.clone(), query, from };
     let stay = request.extensions.get().cloned();
     let entered = enter(&gate, Arc::clone(&sink), &visit, &auth, stay).await?;
     listen(&gate.mount, &socket, &sink, &entered);
@@ -92,7 +120,7 @@ pub(super) async fn enter(
     // A refusal is final for official clients; a lost connection makes them come again.
     let not_now = |sentence: &str| {
         sink.cut();
-        Refusal(sentence.to_owned())
+        Refusal::of(sentence)
     };
     if mount.shutdown.is_begun() {
         return Err(not_now("this replica stops, try another"));
@@ -149,7 +177,11 @@ async fn open(
     auth: &Result<Value, String>,
 ) -> Result<(Option<Follow>, Allowance, Vec<Side>), ChatError> {
     let Gate { mount, stranger, .. } = gate;
-    let session = match session(mount, visit, auth).await {
+    let session = session(mount, visit, auth).await;
+    let user = session.as_ref().ok().and_then(|session| Some(session.as_ref()?.user.id));
+    // Who is not let in has knocked all the same.
+    let allowance = mount.ports.allowances.socket(Owner::of(user, visit.from))?;
+    let session = match session {
         Err(error) if *stranger == Stranger::ToldInside && error.code().http() == 401 => None,
         session => session?,
     };
@@ -161,8 +193,6 @@ async fn open(
     if session.is_none() && !is_welcome {
         return Err(ChatError::new(Code::Forbidden, "Authentication required"));
     }
-    let user = session.as_ref().map(|session| session.user.id);
-    let allowance = mount.ports.allowances.socket(user)?;
     let (key, sink) = (mount.ports.keys.next(), Arc::clone(sink) as Arc<dyn Sink>);
     let bind = |session| mount.ports.feed.bind(session, key, Arc::clone(&sink));
     let bound = session.as_ref().map(bind);

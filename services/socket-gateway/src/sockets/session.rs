@@ -5,11 +5,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use chat_core::CloseReason;
+use chat_core::{ChatError, CloseReason};
+use dialects::pace::Pace;
 use serde_json::json;
 use socketioxide_core::{
     Sid, Str, Value,
@@ -20,7 +21,7 @@ use socketioxide_parser_common::CommonParser;
 
 use super::{
     ATTACHMENTS, ATTACHMENTS_WITHIN, FRAME_MAX, Gate,
-    handshake::{self, Entered, Visit},
+    handshake::{self, Entered, Refusal, Visit},
     inbox::Delivery,
     sink::SocketSink,
     websocket::{PING_EVERY, PONG_WITHIN},
@@ -34,6 +35,10 @@ const PARSING: ParseConfig = ParseConfig {
     packet_completion_timeout: ATTACHMENTS_WITHIN,
 };
 
+/// How often one connection may ask to enter namespaces: far more than there are.
+const ENTRIES: u32 = 40;
+const ENTRIES_WITHIN: Duration = Duration::from_secs(10);
+
 /// A session.
 pub(super) struct Session {
     gates: Arc<[Gate]>,
@@ -46,10 +51,11 @@ pub(super) struct Session {
 }
 
 /// Where the client is, by the number of the gate.
-#[derive(Default)]
 struct Places {
     taken: Vec<(usize, Place)>,
     is_over: bool,
+    /// How often the client may ask to come in: each time it is asked who that is.
+    entries: Pace,
 }
 
 enum Place {
@@ -67,7 +73,11 @@ impl Session {
             visit,
             sid: Sid::new(),
             parser: ParserState::default(),
-            places: Mutex::default(),
+            places: Mutex::new(Places {
+                taken: Vec::new(),
+                is_over: false,
+                entries: Pace::new(ENTRIES, ENTRIES_WITHIN),
+            }),
             is_inside: AtomicBool::new(false),
         })
     }
@@ -142,6 +152,11 @@ impl Session {
     /// Has somebody who asks to enter looked at.
     fn ask(self: &Arc<Self>, gate: usize, auth: Option<Value>) -> bool {
         let mut places = self.places();
+        if let Err(wait) = places.entries.take() {
+            drop(places);
+            let refusal = ChatError::rate_limited("too many entries, slow down", wait);
+            return self.refuse(&self.gates[gate], &refusal.into());
+        }
         if places.taken.iter().all(|(taken, _)| *taken != gate) {
             places.taken.push((gate, Place::Asked));
             drop(places);
@@ -177,7 +192,7 @@ impl Session {
                 heard.map(|heard| heard.send(()));
             }
             Err(refusal) => {
-                self.packet(Packet::connect_error(gate.namespace, refusal.to_string()));
+                self.refuse(gate, &refusal);
             }
         }
     }
@@ -232,6 +247,15 @@ impl Session {
             std::mem::take(&mut places.taken)
         };
         taken.iter().for_each(|(_, place)| place.left());
+    }
+
+    /// Tells that the client is not let into a namespace, and why.
+    fn refuse(&self, gate: &Gate, refusal: &Refusal) -> bool {
+        let namespace = match gate.namespace {
+            "/" => String::new(),
+            own => format!("{own},"),
+        };
+        self.send(frame::text(&format!("44{namespace}{}", refusal.payload())))
     }
 
     fn packet(&self, packet: Packet) -> bool {

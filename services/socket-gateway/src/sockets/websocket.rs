@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderMap, Method, request::Parts},
     response::Response,
 };
-use dialects::{live::bounded, origin::TELLING};
+use dialects::{address::Address, live::bounded, origin::TELLING};
 use futures_util::SinkExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -82,7 +82,8 @@ fn visit(parts: &Parts) -> Visit {
             headers.append(&name, value.clone());
         }
     }
-    Visit { headers, query: parts.uri.query().map(Into::into) }
+    let from = Address::noted(&parts.extensions);
+    Visit { headers, query: parts.uri.query().map(Into::into), from }
 }
 
 /// Lives as long as the connection.

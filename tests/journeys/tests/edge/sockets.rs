@@ -175,3 +175,28 @@ async fn a_listed_page_may_poll_with_credentials_and_no_other_may_read_anything(
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_browser_adds_by_itself_is_as_good_as_a_cookie_and_a_token_is_a_pages_own()
+-> Result<()> {
+    let arena = arena().await?;
+    let alice = arena.newcomer("alice").await?;
+    for kind in ["Basic", "basic", "Bearer"] {
+        let shown = ("authorization".to_owned(), format!("{kind} {}", alice.token));
+        for (mut headers, may) in pages(&own(arena)) {
+            let may = may || kind == "Bearer";
+            headers.push(shown.clone());
+            let url = format!("{}/ws/conversations/lobby", arena.stack.urls().gateway(1));
+            match PlainSocket::open("alice", &url, &headers).await {
+                Ok(_) => ensure!(may, "{headers:?}"),
+                Err(Refused::Http { status: 403, .. }) => ensure!(!may, "{headers:?}"),
+                Err(other) => return Err(other.into()),
+            }
+            let knock =
+                headers.iter().fold(arena.gateway(1), |k, (name, value)| k.header(name, value));
+            let entered = knock.enters().await;
+            ensure!(entered.is_ok() == may, "{headers:?}: {entered:?}");
+        }
+    }
+    Ok(())
+}

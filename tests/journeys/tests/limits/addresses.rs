@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::{Arena, Refused, SocketIo};
+use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::{Behind, arena, limited};
@@ -117,7 +118,11 @@ async fn a_user_has_so_many_sockets_at_a_gateway() -> Result<()> {
     let _live = alice.watches(1, &room).await?;
     match alice.enters(1).await {
         Err(Refused::ConnectError(why)) => {
-            ensure!(why.to_string().contains("3 sockets open"), "{why}");
+            ensure!(why["message"].as_str().is_some_and(|m| m.contains("3 sockets open")), "{why}");
+            ensure!(
+                why["data"] == json!({"code": "rate_limited", "retryAfterMs": 10_000}),
+                "{why}"
+            );
         }
         other => panic!("{other:?}"),
     }

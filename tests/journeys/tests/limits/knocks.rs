@@ -142,3 +142,19 @@ async fn an_address_may_knock_only_so_often_whatever_it_wants() -> Result<()> {
     assert_eq!(counted.context("registrations")?, 1);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_many_networks_of_ipv6_may_knock_four_times_as_often_and_no_more() -> Result<()> {
+    let arena = two_apis("site", &[("LOGINS_PER_ADDRESS", "2")]).await?;
+    let (one, two) = (site(&arena, 1), site(&arena, 2));
+    let mut statuses = Vec::new();
+    for n in 0..12 {
+        let site = if n % 2 == 0 { &one } else { &two };
+        let from = format!("2001:db8:1:{n:x}::7");
+        statuses.push(log_in(site, &from, &unique("nobody"), WRONG).await.status);
+    }
+    assert_eq!(statuses, [[401; 8].as_slice(), &[429; 4]].concat());
+    let elsewhere = log_in(&one, "2001:db8:2:1::7", &unique("nobody"), WRONG).await;
+    assert_eq!(elsewhere.status, 401, "{}", elsewhere.text);
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! Who guesses or floods is refused and told when to come again; others notice nothing.
 
 mod addresses;
+mod budgets;
 mod doors;
 mod events;
 mod knocks;

@@ -148,6 +148,29 @@ async fn a_refusal_without_an_acknowledgement_is_an_error_event() -> Result<()> 
 }
 
 #[tokio::test]
+async fn who_relays_too_much_is_told_when_to_go_on() -> Result<()> {
+    let arena = Arena::shared().await?;
+    let socket = arena.gateway(1).enters().await?;
+    let said = json!({"author": arena.unique("gus"), "content": "flood"});
+    let acks: Vec<_> =
+        (0..60).map(|_| socket.emit_with_ack("send:message", said.clone())).collect();
+    let (mut relayed, mut refusals) = (0, 0);
+    for ack in acks {
+        let ack = ack.answer().await?;
+        if ack["success"] == true {
+            relayed += 1;
+            continue;
+        }
+        assert_eq!(refused(&ack)?, "rate_limited");
+        let ms = ack["retryAfterMs"].as_u64();
+        assert!(ms.is_some_and(|ms| (1..=1_000).contains(&ms)), "{ack}");
+        refusals += 1;
+    }
+    assert!(relayed >= 20 && refusals > 0, "{relayed} relayed, {refusals} refused");
+    Ok(())
+}
+
+#[tokio::test]
 async fn in_its_own_namespace_only_000_is_served() -> Result<()> {
     let arena = Arena::shared().await?;
     let alice = arena.newcomer("alice").await?;

@@ -321,3 +321,23 @@ async fn who_floods_with_connects_and_does_not_read_is_cut_off() -> Result<()> {
     assert_eq!(metric(&arena, slow).await?, 1.0);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_asks_to_enter_only_so_often_and_is_told_when_to_go_on() -> Result<()> {
+    let mut raw = Raw::opens(Arena::shared().await?).await?;
+    let (mut asked, mut put_off) = (0, Vec::new());
+    for _ in 0..60 {
+        raw.says("40/chatto,{\"token\":\"bad\"}").await?;
+        let told = raw.hears("44/chatto,").await?;
+        let told: Value = serde_json::from_str(&told["44/chatto,".len()..])?;
+        match told["data"]["code"].as_str() {
+            Some("invalid_token") => asked += 1,
+            Some("rate_limited") => put_off.push(told["data"]["retryAfterMs"].as_u64()),
+            _ => bail!("{told}"),
+        }
+    }
+    ensure!((40..55).contains(&asked), "{asked} were looked at");
+    let known = |wait: &Option<u64>| wait.is_some_and(|ms| (1..=250).contains(&ms));
+    ensure!(put_off.iter().all(known), "{put_off:?}");
+    Ok(())
+}

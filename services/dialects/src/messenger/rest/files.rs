@@ -15,7 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chat_core::{
-    Caller, ChatError, Code, UserId,
+    Caller, ChatError, UserId,
     media::{FILE_MAX, Stored},
     model::MEDIA_MAX,
 };
@@ -110,7 +110,7 @@ impl Turn {
         let turn = turns.entry(user).or_default();
         if *turn == UPLOADS_EACH {
             let rule = format!("at most {UPLOADS_EACH} uploads of one user at once");
-            return Err(ChatError::new(Code::RateLimited, rule));
+            return Err(ChatError::too_many_at_once(rule));
         }
         *turn += 1;
         Ok(Self(user))

@@ -62,6 +62,16 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
     content_type(headers) == FORM
 }
 
+/// Does a browser fetch this ahead, in case that the visitor follows the link? Older ones say so in
+/// their own headers.
+pub(super) fn is_ahead(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
+        let purpose = headers.get(*name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let purpose = purpose.to_ascii_lowercase();
+        purpose.contains("prefetch") || purpose.contains("prerender") || purpose.contains("preview")
+    })
+}
+
 /// How the answer goes back.
 pub(super) enum Way {
     /// JSON.
@@ -117,16 +127,22 @@ impl Way {
     }
 }
 
-/// The refusal of what a page of another origin asks. Who looks at a page is shown one: they may
-/// have followed a link.
-pub(super) fn foreign(state: &RestState, request: &Request, error: &ChatError) -> Response {
+/// The refusal of what a page of another origin asks, or of what is too much. Who looks at a page is
+/// shown one: they may have followed a link.
+pub(super) fn turned_away(state: &RestState, request: &Request, error: &ChatError) -> Response {
     let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     if !accepts.is_some_and(|accepts| accepts.contains("text/html")) {
         return Refusal::from(error.clone()).into_response();
     }
     match request.uri().path() {
-        "/logout" => state.pages.ask_to_log_out(),
-        _ => state.pages.failed(error),
+        "/logout" if error.code() == Code::Forbidden => state.pages.ask_to_log_out(),
+        _ => {
+            let mut page = state.pages.failed(error);
+            if let Some(after) = error.retry_after() {
+                answer::retry_after(&mut page, after);
+            }
+            page
+        }
     }
 }
 

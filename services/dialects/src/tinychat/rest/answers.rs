@@ -3,6 +3,7 @@
 
 use axum::{
     Json,
+    extract::Request,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -75,7 +76,7 @@ impl Sentence {
 
 /// A GET that failed.
 pub(super) fn not_retrieved(error: &ChatError) -> Response {
-    answer::refusal(error.code(), Answer::sentence(Sentence::NotRetrieved))
+    answer::refusal_of(error, Answer::sentence(Sentence::NotRetrieved))
 }
 
 /// A POST that failed. 000 knows bad input and trouble of ours, nothing else.
@@ -85,12 +86,21 @@ pub(super) fn not_sent(error: &ChatError) -> Response {
         Code::RateLimited => Code::Unavailable,
         _ => Code::InvalidPayload,
     };
-    answer::refusal(code, Answer::sentence(Sentence::NotSent))
+    let mut response = answer::refusal(code, Answer::sentence(Sentence::NotSent));
+    if let Some(after) = error.retry_after() {
+        answer::retry_after(&mut response, after);
+    }
+    response
 }
 
-/// A PATCH that failed, or a request that was not 000's to begin with.
+/// A PATCH that failed.
 pub(super) fn not_done(error: &ChatError) -> Response {
-    answer::refusal(error.code(), Answer::sentence(Sentence::NotSent))
+    answer::refusal_of(error, Answer::sentence(Sentence::NotSent))
+}
+
+/// A request that is not looked at: a page of another origin makes it, or there were too many.
+pub(super) fn turned_away(request: &Request, error: &ChatError) -> Response {
+    if request.method().is_safe() { not_retrieved(error) } else { not_done(error) }
 }
 
 /// A known path, a method that it does not take.
