@@ -32,7 +32,7 @@ use crate::{
     counts,
     feed::{FeedHandle, GatewayFeed},
     outbound::Flushers,
-    polling::{self, Begun},
+    polling::{self, Polling},
     presence::{Census, Presence, Registry},
     probe::Probe,
     server,
@@ -229,9 +229,10 @@ fn router(
     }
     let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
     let router = router.merge(sockets::own_path("/ws", &mount, plain));
-    let begun = Arc::new(Begun::new(settings.config.connections_max));
+    let post_max = settings.limits.frame_max();
+    let polling = Polling::new(settings.config.connections_max, connections, post_max);
     let router = sockets::shared(router, &mount)
-        .layer(middleware::from_fn_with_state(begun, polling::bounded))
+        .layer(middleware::from_fn_with_state(polling, polling::bounded))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
         .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
         .layer(middleware::from_fn_with_state(visitors, visitors::counted));

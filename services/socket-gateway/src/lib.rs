@@ -27,6 +27,7 @@ pub mod connections;
 mod counted;
 pub mod counts;
 pub mod feed;
+mod incoming;
 mod outbound;
 mod polling;
 pub mod presence;

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::process::Shutdown;
-use dialects::live::Departure;
+use dialects::live::Carrier;
 use hyper::{
     HeaderMap, Method, StatusCode, body::Incoming, header::HeaderValue, server::conn::http1,
 };
@@ -25,6 +25,7 @@ use tower::ServiceExt;
 
 use crate::{
     connections::{Connections, KillSwitch, OpenConnection},
+    incoming::IncomingIo,
     outbound::{Flushers, io::OutboundIo},
     visitors::Caller,
 };
@@ -85,11 +86,14 @@ async fn serve_one(
     shutdown: Shutdown,
 ) {
     let switch = io.guard().switch().clone();
+    let io = IncomingIo::new(io);
+    let unread = io.unread().clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         detach(&mut request);
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(switch.clone());
-        request.extensions_mut().insert(Departure(switch.told_to_go()));
+        let carrier = Carrier { departure: switch.told_to_go(), unread: unread.clone() };
+        request.extensions_mut().insert(carrier);
         router.clone().oneshot(request.map(Body::new))
     });
     let connection = http1::Builder::new()

@@ -84,9 +84,9 @@ pub fn payload(payload: &Value) {
 
 /// A body, before anything of it is known.
 pub fn body(bytes: &[u8]) {
-    match body::parse(bytes) {
+    match body::understand(bytes) {
         Ok(value) => {
-            assert!(body::parse(value.to_string().as_bytes()).is_ok());
+            assert!(body::understand(value.to_string().as_bytes()).is_ok());
             payload(&value);
         }
         Err(error) => {

@@ -21,8 +21,11 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
-use super::*;
+use super::{body::ACCOUNT_MAX, *};
 use crate::address::Address;
+
+/// More than any answer here has.
+const ANSWER_MAX: usize = 2 * 1024 * 1024;
 
 struct Down;
 
@@ -195,7 +198,7 @@ async fn ask(method: &str, path: &str, cookie: bool, body: &str) -> Answer {
     let request = request.body(Body::from(body.to_owned())).expect("a request");
     let response = Router::from(app()).oneshot(request).await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
-    let bytes = to_bytes(response.into_body(), BODY_MAX).await.expect("a body");
+    let bytes = to_bytes(response.into_body(), ANSWER_MAX).await.expect("a body");
     let body = match bytes.is_empty() {
         true => Value::Null,
         false => serde_json::from_slice(&bytes).expect("JSON"),
@@ -251,7 +254,8 @@ async fn browsers_are_answered_by_pages() {
     let typed = "username=alice+b&password=long+enough";
     let response =
         Router::from(app()).oneshot(form.body(Body::from(typed)).expect("a request")).await;
-    let body = to_bytes(response.expect("an answer").into_body(), BODY_MAX).await.expect("a body");
+    let body =
+        to_bytes(response.expect("an answer").into_body(), ANSWER_MAX).await.expect("a body");
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(body, json!(["Register", "alice b", "invalid_username"]));
 }
@@ -318,7 +322,7 @@ async fn without_credentials_nothing_is_asked_of_the_chat() {
 
 #[tokio::test]
 async fn a_body_too_large_is_told_so() {
-    let body = format!(r#"{{"username": "{}"}}"#, "x".repeat(BODY_MAX));
+    let body = format!(r#"{{"username": "{}"}}"#, "x".repeat(ACCOUNT_MAX));
     let answer = ask("POST", "/auth/register", false, &body).await;
     assert_eq!(
         (answer.status, &answer.body["status"]),
@@ -337,7 +341,7 @@ async fn from_a_page(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16
     let request = request.body(Body::empty()).expect("a request");
     let response = Router::from(app()).oneshot(request).await.expect("an answer");
     let status = response.status().as_u16();
-    let bytes = to_bytes(response.into_body(), BODY_MAX).await.expect("a body");
+    let bytes = to_bytes(response.into_body(), ANSWER_MAX).await.expect("a body");
     (status, serde_json::from_slice(&bytes).expect("JSON"))
 }
 

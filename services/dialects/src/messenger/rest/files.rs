@@ -25,10 +25,14 @@ use super::{
     answers::{Invalid, Refusal, Unauthorized, Uploaded, no_upload},
     caller,
     form::{Form, fair_time},
+    places::Owner,
 };
-use crate::rest::{
-    RestState,
-    answer::{Anytime, ErrorBody},
+use crate::{
+    address::Address,
+    rest::{
+        RestState,
+        answer::{Anytime, ErrorBody},
+    },
 };
 
 /// The largest body of an upload: its files, and what stands between them.
@@ -66,13 +70,15 @@ pub(super) struct Upload {
 pub(super) async fn upload(
     State(state): State<RestState>,
     headers: HeaderMap,
+    from: Address,
     request: Request,
 ) -> Result<Json<Uploaded>, Refusal> {
     let who = Caller::User(caller(&*state.chat, &headers).await?);
     let mut form = Form::of(request).await?;
     let mut urls = Vec::new();
-    let _turn = Turn::of(&who)?;
-    while let Some((content, _place)) = form.next_file().await? {
+    let turn = Turn::of(&who)?;
+    let owner = Owner { user: turn.0, from };
+    while let Some((content, _place)) = form.next_file(owner).await? {
         urls.push(state.media.put(&who, content).await?);
     }
     if urls.is_empty() {

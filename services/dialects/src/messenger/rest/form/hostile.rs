@@ -1,9 +1,10 @@
 //! Reads a form without a server, for made-up input.
 
-use axum::extract::DefaultBodyLimit;
+use axum::{extract::DefaultBodyLimit, http::HeaderMap};
+use chat_core::UserId;
 
 use super::*;
-use crate::messenger::rest::files::UPLOAD_MAX;
+use crate::{address::Address, messenger::rest::files::UPLOAD_MAX};
 
 /// The files of a form, or why it is refused.
 pub type Outcome = Result<Vec<Bytes>, ChatError>;
@@ -25,8 +26,10 @@ async fn files(content_type: &str, chunks: Vec<Bytes>) -> (Outcome, usize) {
     let mut request = request.expect("a request");
     DefaultBodyLimit::max(UPLOAD_MAX).apply(&mut request);
     let all = async {
+        let from = Address::of([127, 0, 0, 1].into(), &HeaderMap::new(), 0);
+        let nobody = Owner { user: UserId(0), from };
         let (mut form, mut files) = (Form::of(request).await?, Vec::new());
-        while let Some((file, _place)) = form.next_file().await? {
+        while let Some((file, _place)) = form.next_file(nobody).await? {
             files.push(file);
         }
         Ok(files)
