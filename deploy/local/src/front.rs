@@ -21,7 +21,9 @@ pub(crate) fn plan(home: &Home, address: SocketAddr, addresses: &Addresses) -> R
     let launch = Launch::new("haproxy")
         .args(["-db", "-f"]) // In the foreground.
         .args([place::checkout().join("deploy/haproxy.cfg"), "-f".into(), list])
-        .env("FRONT_BIND", bind(address));
+        .env("FRONT_BIND", bind(address))
+        // As for the services: all who come to a stack on one machine come from one address.
+        .env("FRONT_CONNECTIONS_PER_ADDRESS", "1000000");
     let probe = Probe::Http(address, "/front-door/healthz");
     Ok(Plan { name: "front".to_owned(), launch, probe, worth_showing: |_| true })
 }

@@ -25,6 +25,14 @@ impl Limits {
         let needed = self.text_max * 12 + 16 * 1024;
         if needed > 64 * 1024 { needed } else { 64 * 1024 }
     }
+
+    /// Most bytes of one WebSocket frame, and of one post by polling: what is larger than an event may
+    /// be is told so in words, if it is not much larger. A frame takes its memory as soon as it is
+    /// announced.
+    #[must_use]
+    pub const fn frame_max(&self) -> usize {
+        2 * self.event_max()
+    }
 }
 
 impl Default for Limits {

@@ -198,8 +198,8 @@ proptest! {
     #[test]
     fn every_body_is_json_or_refused(bytes in vec(any::<u8>(), 0..200), text in json_like()) {
         for body in [&bytes, text.as_bytes()] {
-            match body::parse(body) {
-                Ok(value) => prop_assert!(body::parse(value.to_string().as_bytes()).is_ok()),
+            match body::understand(body) {
+                Ok(value) => prop_assert!(body::understand(value.to_string().as_bytes()).is_ok()),
                 Err(error) => {
                     prop_assert_eq!(error.code(), Code::InvalidPayload);
                     refused(&error);

@@ -24,6 +24,7 @@ pub mod handshake;
 #[cfg(test)]
 mod hostile;
 mod inbox;
+pub mod json;
 pub mod live;
 pub mod messenger;
 pub mod observe;
@@ -37,6 +38,7 @@ pub mod rest;
 mod run;
 pub mod socket;
 pub mod tinychat;
+pub mod unread;
 
 /// The protocols that can be enabled, each a folder here.
 pub const PROTOCOLS: &[&str] = &["tinychat", "conversations", "one-to-one", "messenger", "chatto"];

@@ -14,7 +14,7 @@ use axum::{
     },
     response::Response,
 };
-use chat_core::{ChatError, CloseReason, Code, Frame, Result, Sink};
+use chat_core::{ChatError, CloseReason, Code, Frame, Limits, Result, Sink};
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
@@ -25,13 +25,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{rest::answer, socket::Ports};
+use crate::{rest::answer, socket::Ports, unread::Unread};
 
 /// Frames that may wait for one client before it counts as a slow reader.
 const QUEUE: usize = 4_096;
-
-/// Largest frame that a client may send: room for a text that is far too long to be told so.
-const FRAME_MAX: usize = 2 * 1024 * 1024;
 
 /// How often a client is pinged, and how long it may stay silent.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -41,8 +38,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// An upgrade with bounds on what the client may send.
-pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade.max_message_size(FRAME_MAX).max_frame_size(FRAME_MAX)
+pub fn bounded(upgrade: WebSocketUpgrade, limits: &Limits) -> WebSocketUpgrade {
+    upgrade.max_message_size(limits.frame_max()).max_frame_size(limits.frame_max())
 }
 
 /// The refusal of an upgrade, with when it is worth trying again, where that is known.
@@ -56,9 +53,14 @@ pub(crate) fn with_retry_after(mut refusal: Response, error: &ChatError) -> Resp
 /// How a protocol puts a frame into one text.
 pub type Wording = fn(&Frame) -> Utf8Bytes;
 
-/// Cancelled when the client shall go elsewhere. The gateway leaves one with each request.
+/// What carries a websocket. The gateway leaves one with each request.
 #[derive(Clone, Debug, Default)]
-pub struct Departure(pub CancellationToken);
+pub struct Carrier {
+    /// Cancelled when the client shall go elsewhere.
+    pub departure: CancellationToken,
+    /// What has come in and is no whole message yet.
+    pub unread: Unread,
+}
 
 enum Outgoing {
     /// With its room in the queue, which comes free once it is written.
@@ -133,6 +135,7 @@ pub struct Incoming {
     queue: mpsc::Sender<Outgoing>,
     text_max: usize,
     departure: CancellationToken,
+    unread: Unread,
 }
 
 impl Incoming {
@@ -145,6 +148,7 @@ impl Incoming {
                 message = timeout(SILENCE_MAX, self.reader.next()) => message,
             };
             let Ok(Some(Ok(message))) = message else { return None };
+            self.unread.took(&message);
             match message {
                 Message::Text(text) if text.len() <= self.text_max => return Some(Ok(text)),
                 Message::Text(_) => {
@@ -168,7 +172,7 @@ impl Incoming {
 pub async fn serve<Talk>(
     socket: WebSocket,
     ports: &Ports,
-    departure: Departure,
+    carrier: Carrier,
     wording: Wording,
     talk: impl FnOnce(Arc<Outbox>, Incoming) -> Talk,
 ) where
@@ -177,12 +181,14 @@ pub async fn serve<Talk>(
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (closer, closing) = mpsc::channel(1);
     let (writer, reader) = socket.split();
-    let Departure(departure) = departure;
+    let Carrier { departure, unread } = carrier;
+    unread.begin();
     let incoming = Incoming {
         reader,
         queue: queue.clone(),
         text_max: ports.limits.event_max(),
         departure: departure.clone(),
+        unread,
     };
     let most = ports.queue_bytes;
     let room = Arc::new(Semaphore::new(most));

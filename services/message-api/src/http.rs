@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, Span, field::Empty};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{config::Config, grpc::UnderWay};
+use crate::{answers, config::Config, grpc::UnderWay};
 
 /// As much of a path as a log line shows.
 const PATH_SHOWN: usize = 128;
@@ -39,7 +39,8 @@ pub fn router(legs: OpenApiRouter, web: Router, config: &Config) -> Router {
         .route("/openapi.json", get(async move || Json(document)))
         .merge(web)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(in_bounded_time));
+        .layer(from_fn(in_bounded_time))
+        .layer(from_fn(answers::in_bounded_room));
     edge::around(router, &config.allowed_origins, config.hsts_seconds)
         .layer(from_fn(move |request, next| noted(request, next, trace_from_callers)))
 }

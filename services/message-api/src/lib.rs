@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`config`] | every setting |
 //! | [`app`] | puts the parts together, runs and stops them |
-//! | `serve` | accepts connections for REST, with bounds on time and memory |
+//! | `answers` | long answers take so much room together |
 //! | [`http`] | mounts the dialects' REST legs |
 //! | [`web`] | the web client: its files, its pages |
 //! | [`grpc`] | hop 4: requests become the model's commands |
@@ -22,6 +22,7 @@
 //! | [`admin`], [`counts`] | health, readiness, metrics |
 
 pub mod admin;
+mod answers;
 pub mod app;
 pub mod chat;
 pub mod config;

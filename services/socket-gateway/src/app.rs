@@ -33,7 +33,7 @@ use crate::{
     counts,
     feed::{FeedHandle, GatewayFeed},
     outbound::Flushers,
-    polling::{self, Begun},
+    polling::{self, Begun, Polling},
     presence::{Census, Presence, Registry},
     probe::Probe,
     server,
@@ -234,9 +234,9 @@ fn router(
     let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
     let router = router.merge(sockets::own_path("/ws", &mount, plain));
     let begun = Begun::new(config.connections_max, config.connections_per_address);
-    let begun = Arc::new(begun);
+    let polling = Polling::new(begun, connections, settings.limits.frame_max());
     let router = sockets::shared(router, &mount)
-        .layer(middleware::from_fn_with_state(begun, polling::bounded))
+        .layer(middleware::from_fn_with_state(polling, polling::bounded))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))
         .layer(middleware::from_fn_with_state(Arc::clone(connections), server::note_transport))
         .layer(middleware::from_fn_with_state(visitors, visitors::counted));

@@ -118,18 +118,23 @@ struct Open {
     upgraded: HashMap<String, KillSwitch>,
     /// What waits for the next poll of an Engine.IO session, while anybody counts.
     polled: HashMap<String, Weak<Backlog>>,
-    over: Over,
+    /// Those that we have ended.
+    over: Sids,
 }
 
-/// The Engine.IO sessions that we have ended, for as long as anybody may ask for them.
+/// Engine.IO sessions, for as long as anybody may ask for them.
 #[derive(Default)]
-struct Over {
+pub(crate) struct Sids {
     sids: HashSet<String>,
     oldest_first: VecDeque<(Instant, String)>,
 }
 
-impl Over {
-    fn put(&mut self, sid: String, now: Instant) {
+impl Sids {
+    pub(crate) fn contains(&self, sid: &str) -> bool {
+        self.sids.contains(sid)
+    }
+
+    pub(crate) fn put(&mut self, sid: String, now: Instant) {
         while let Some((_, old)) = self.oldest_first.pop_front_if(|(at, _)| now - *at > REMEMBERED)
         {
             self.sids.remove(&old);
@@ -224,6 +229,11 @@ impl Connections {
         backlog
     }
 
+    /// Is a socket of this session in a namespace?
+    pub(crate) fn is_polled(&self, sid: &str) -> bool {
+        self.lock().polled.contains_key(sid)
+    }
+
     /// A poll of this session was answered, with all that waited.
     pub fn answered(&self, sid: &str) {
         if let Some(backlog) = self.lock().polled.get(sid).and_then(Weak::upgrade) {
@@ -245,7 +255,7 @@ impl Connections {
     /// Has this session been ended?
     #[must_use]
     pub fn is_over(&self, sid: &str) -> bool {
-        self.lock().over.sids.contains(sid)
+        self.lock().over.contains(sid)
     }
 
     /// Nobody counts any more what waits for this session's polls.
@@ -260,7 +270,7 @@ impl Connections {
     pub fn upgraded(&self, sid: &str, switch: &KillSwitch) {
         let mut open = self.lock();
         open.upgraded.insert(sid.to_owned(), switch.clone());
-        if open.over.sids.contains(sid) {
+        if open.over.contains(sid) {
             switch.kill();
         }
         drop(open);
@@ -420,7 +430,7 @@ mod tests {
 
     #[test]
     fn ended_sessions_are_forgotten_in_time() {
-        let (mut over, now) = (Over::default(), Instant::now());
+        let (mut over, now) = (Sids::default(), Instant::now());
         over.put("old".to_owned(), now);
         over.put("new".to_owned(), now + REMEMBERED);
         assert!(over.sids.contains("old"));

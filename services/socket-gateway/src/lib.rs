@@ -29,6 +29,7 @@ pub mod counts;
 mod engine_io;
 pub mod feed;
 mod guests;
+mod incoming;
 mod outbound;
 mod polling;
 pub mod presence;

@@ -1,15 +1,16 @@
-//! What comes in by polling is bounded: a post comes whole and in time before anybody looks at it,
-//! and only so many sessions begin at once, since those that never enter cost memory until the
-//! library gives them up.
+//! What comes in by polling is bounded: posts are taken only for sessions that there are, come whole
+//! and in time before anybody looks at them, and have so much room together. Only so many sessions
+//! begin at once, since those that never enter cost memory until the library gives them up.
 
 use std::{
     collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axum::{
+    Json,
     body::{Body, HttpBody as _, to_bytes},
     extract::{Request, State},
     http::{Method, StatusCode},
@@ -18,12 +19,17 @@ use axum::{
 };
 use chat_core::Code;
 use dialects::address::Address;
-use tokio::time::{Instant, timeout};
+use serde_json::json;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout},
+};
 
 use crate::{
+    connections::{Connections, Sids},
     engine_io,
     refusal::{SOON, refused},
-    sockets::{ENTER_WITHIN, FRAME_MAX},
+    sockets::ENTER_WITHIN,
     visitors,
 };
 
@@ -33,12 +39,41 @@ const POST_WITHIN: Duration = Duration::from_secs(15);
 /// The most sessions that begin in the time that a client has to enter.
 const AT_ONCE: usize = 10_000;
 
+/// Bytes of all posts that come in at once, and how long one may wait for its part.
+const ROOM: usize = 32 * 1024 * 1024;
+const ROOM_WITHIN: Duration = Duration::from_secs(5);
+
+/// The longest answer that begins a session.
+const GREETING_MAX: usize = 4 * 1024;
+
+/// What posts are taken.
+pub(crate) struct Polling {
+    begun: Begun,
+    connections: Arc<Connections>,
+    post_max: usize,
+    room: Semaphore,
+}
+
+impl Polling {
+    /// Posts of so many bytes at the most.
+    pub(crate) fn new(begun: Begun, connections: &Arc<Connections>, post_max: usize) -> Arc<Self> {
+        let connections = Arc::clone(connections);
+        Arc::new(Self { begun, connections, post_max, room: Semaphore::new(ROOM) })
+    }
+
+    /// Is there a session that may post? One that began a moment ago, or is in a namespace.
+    fn knows(&self, sid: &str) -> bool {
+        self.connections.is_polled(sid) || self.begun.knows(sid)
+    }
+}
+
 /// The sessions that began by polling a moment ago: those of them that stay out are forgotten
 /// after as long.
 pub(crate) struct Begun {
     most: usize,
     most_of_one: usize,
     now: Mutex<Now>,
+    greeted: Mutex<Sids>,
 }
 
 #[derive(Default)]
@@ -66,7 +101,15 @@ impl Begun {
             0 => usize::MAX,
             some => (some as usize).min(most.div_ceil(4)),
         };
-        Self { most, most_of_one, now: Mutex::default() }
+        Self { most, most_of_one, now: Mutex::default(), greeted: Mutex::default() }
+    }
+
+    fn greeted(&self) -> MutexGuard<'_, Sids> {
+        self.greeted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn knows(&self, sid: &str) -> bool {
+        self.greeted().contains(sid)
     }
 
     /// One more begins, if it may.
@@ -96,7 +139,7 @@ impl Begun {
 
 /// Lets a polling request through, if it keeps to the bounds.
 pub(crate) async fn bounded(
-    State(begun): State<Arc<Begun>>,
+    State(polling): State<Arc<Polling>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -106,47 +149,82 @@ pub(crate) async fn bounded(
     if engine_io::begins(&request) {
         let from = request.extensions().get().copied();
         let from = from.unwrap_or_else(|| IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
-        match begun.take(from, Instant::now()) {
-            Ok(()) => {}
+        return match polling.begun.take(from, Instant::now()) {
+            Ok(()) => polling.greeted(next.run(request).await).await,
             Err(Full::One) => {
                 metrics::counter!("switchboard_limited_total", "what" => "address").increment(1);
-                return visitors::too_many();
+                visitors::too_many()
             }
             Err(Full::All) => {
                 metrics::counter!("switchboard_handshakes_put_off_total").increment(1);
-                return later();
+                later("too many sessions begin at once, try again")
+            }
+        };
+    }
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    if !engine_io::sid(&request).is_some_and(|sid| polling.knows(sid)) {
+        return unknown();
+    }
+    match polling.whole(request).await {
+        Ok((request, _room)) => next.run(request).await,
+        Err(refusal) => refusal,
+    }
+}
+
+impl Polling {
+    /// Remembers whose session an answer begins.
+    async fn greeted(&self, response: Response) -> Response {
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        let (parts, body) = response.into_parts();
+        let Ok(greeting) = to_bytes(body, GREETING_MAX).await else {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        };
+        if let Some(sid) = engine_io::named(&greeting) {
+            self.begun.greeted().put(sid.to_owned(), Instant::now());
+        }
+        Response::from_parts(parts, Body::from(greeting))
+    }
+
+    /// The request with all of its body, and the room that it takes.
+    async fn whole(
+        &self,
+        request: Request,
+    ) -> Result<(Request, Option<SemaphorePermit<'_>>), Response> {
+        let (parts, body) = request.into_parts();
+        let size = body.size_hint();
+        if size.lower() > self.post_max as u64 {
+            return Err(self.too_large());
+        }
+        let size = size.upper().map_or(self.post_max, |size| size as usize);
+        let room = timeout(ROOM_WITHIN, self.room.acquire_many(size as u32)).await;
+        let Ok(room) = room else { return Err(later("too much comes in at once, try again")) };
+        match timeout(POST_WITHIN, to_bytes(body, self.post_max)).await {
+            Ok(Ok(bytes)) => Ok((Request::from_parts(parts, Body::from(bytes)), room.ok())),
+            Ok(Err(_)) => Err(self.too_large()),
+            Err(_) => {
+                Err((StatusCode::REQUEST_TIMEOUT, "the post came too slowly").into_response())
             }
         }
     }
-    if request.method() == Method::POST {
-        return match whole(request).await {
-            Ok(request) => next.run(request).await,
-            Err(refusal) => refusal,
-        };
-    }
-    next.run(request).await
-}
 
-/// The request with all of its body.
-async fn whole(request: Request) -> Result<Request, Response> {
-    let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > FRAME_MAX as u64 {
-        return Err(too_large());
-    }
-    match timeout(POST_WITHIN, to_bytes(body, FRAME_MAX)).await {
-        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the post came too slowly").into_response()),
+    fn too_large(&self) -> Response {
+        let sentence = format!("a post has at most {} bytes, all of which come", self.post_max);
+        (StatusCode::PAYLOAD_TOO_LARGE, sentence).into_response()
     }
 }
 
-fn too_large() -> Response {
-    let sentence = format!("a post has at most {FRAME_MAX} bytes, all of which come");
-    (StatusCode::PAYLOAD_TOO_LARGE, sentence).into_response()
+/// In the words of Engine.IO. Nothing of the body is read.
+fn unknown() -> Response {
+    let words = json!({"code": 1, "message": "Session ID unknown"});
+    (StatusCode::BAD_REQUEST, Json(words)).into_response()
 }
 
-fn later() -> Response {
-    refused(Code::Unavailable, "too many sessions begin at once, try again", SOON)
+fn later(sentence: &'static str) -> Response {
+    refused(Code::Unavailable, sentence, SOON)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_core::{Code, process::Shutdown};
-use dialects::{live::Departure, places::Places};
+use dialects::{live::Carrier, places::Places};
 use hyper::{
     HeaderMap, Method, StatusCode,
     body::Incoming,
@@ -29,6 +29,7 @@ use tower::ServiceExt;
 use crate::{
     connections::{Connections, KillSwitch, OpenConnection},
     engine_io,
+    incoming::IncomingIo,
     outbound::{Flushers, io::OutboundIo},
     refusal::{SOON, refused},
     stays::Stay,
@@ -101,11 +102,14 @@ async fn serve_one(
     shutdown: Shutdown,
 ) {
     let switch = io.guard().switch().clone();
+    let io = IncomingIo::new(io);
+    let unread = io.unread().clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         detach(&mut request);
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(switch.clone());
-        request.extensions_mut().insert(Departure(switch.told_to_go()));
+        let carrier = Carrier { departure: switch.told_to_go(), unread: unread.clone() };
+        request.extensions_mut().insert(carrier);
         let answering = router.clone().oneshot(request.map(Body::new));
         let connections = Arc::clone(&connections);
         async move {

@@ -2,6 +2,7 @@
 //! answered.
 
 mod newest;
+mod paced;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ use tokio::{
 use tower::ServiceExt;
 
 pub use self::newest::{Newest, Place};
+use self::paced::Paced;
 use crate::places::Places;
 
 /// How long a request's head may take, and how long a connection may wait for its next request.
@@ -32,6 +34,9 @@ const HEAD_MAX: usize = 64 * 1024;
 
 /// How long what was written may wait to be taken.
 const WRITE_DEADLINE: Duration = Duration::from_secs(20);
+
+/// As much of an answer is the kernel's; the rest is paced.
+const SEND_BUFFER: usize = 256 * 1024;
 
 /// Connections at once to a port that everybody may know; more wait to be accepted.
 const CONNECTIONS: usize = 10_000;
@@ -126,6 +131,8 @@ async fn serve_one(
     room: Arc<Semaphore>,
     tasks: Shutdown,
 ) {
+    // One connection's trouble is its own.
+    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let answering = router.clone().oneshot(request.map(Body::new));
@@ -143,7 +150,7 @@ async fn serve_one(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Paced::new(stream)), service);
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

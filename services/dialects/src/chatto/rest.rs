@@ -19,7 +19,7 @@ use crate::{
         RestState,
         accounts::{Entry, Registration},
         answer::{self, Anytime, ErrorBody, Refusal},
-        body::Body,
+        body::{self, Body},
         credentials, door, mount,
     },
 };
@@ -37,6 +37,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = mount::exactly(router, routes!(log_in), answer::wrong_method);
     let router = mount::exactly(router, routes!(verify, verify_body), answer::wrong_method);
     let router = mount::exactly(router, routes!(rooms), answer::wrong_method);
+    let router = body::bound(router, body::ACCOUNT_MAX);
     mount::guarded(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
@@ -58,7 +59,7 @@ async fn register(
     from: Address,
     body: Body,
 ) -> Result<(StatusCode, Json<Token>), Refusal> {
-    let new = Registration::parse(&body.json()?, &state.limits)?;
+    let new = body.read(|body| Registration::parse(body, &state.limits))?;
     let login = door::register(&state, from, new.username, Some(new.password)).await?;
     Ok((StatusCode::CREATED, Json(Token::from(&login))))
 }
@@ -81,7 +82,7 @@ async fn log_in(
     from: Address,
     body: Body,
 ) -> Result<Json<Token>, Refusal> {
-    let login = door::log_in(&state, from, Entry::parse(&body.json()?)?).await?;
+    let login = door::log_in(&state, from, body.read(Entry::parse)?).await?;
     Ok(Json(Token::from(&login)))
 }
 
@@ -122,7 +123,7 @@ async fn verify_body(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Identity>, Refusal> {
-    let body = body.json_if_any()?.as_ref().map(TokenBody::parse).transpose()?;
+    let body = body.read_if_any(TokenBody::parse)?;
     let token = body.and_then(|body| body.token).map(Credential::Token);
     let user = identify(&*state.chat, token, &headers).await?;
     Ok(Json(Identity { username: user.name }))

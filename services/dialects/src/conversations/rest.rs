@@ -26,7 +26,11 @@ use super::wire::{MessageRow, NewText};
 use crate::{
     address::Address,
     rest::{
-        RestState, answer::Anytime, body::Body, cookie, door, idempotency, mount, query::Params,
+        RestState,
+        answer::Anytime,
+        body::{self, Body},
+        cookie, door, idempotency, mount,
+        query::Params,
     },
 };
 
@@ -43,7 +47,9 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = mount::both_slashes(router, routes!(recent, post), answers::wrong_method);
     let router = mount::both_slashes(router, routes!(detail, edit, delete), answers::wrong_method);
     let router = router.layer(from_fn_with_state(state.clone(), cookie::prolong));
-    let router = mount::both_slashes(router, routes!(register), answers::wrong_method);
+    let accounts =
+        mount::both_slashes(OpenApiRouter::new(), routes!(register), answers::wrong_method);
+    let router = router.merge(body::bound(accounts, body::ACCOUNT_MAX));
     // Deeper paths are answered in 001's words as well.
     let router = router.route(
         "/api/conversations/{id}/{messageid}/{*deeper}",
@@ -73,7 +79,7 @@ async fn register(
     from: Address,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let newcomer = Newcomer::parse(&body.json()?, &state.limits)?;
+    let newcomer = body.read(|body| Newcomer::parse(body, &state.limits))?;
     match door::register(&state, from, newcomer.username, newcomer.password).await {
         Ok(login) => {
             let mut response = Json(Success::new()).into_response();
@@ -136,7 +142,7 @@ async fn create(
     Member(caller): Member,
     body: Body,
 ) -> Result<Json<Created>, Refusal> {
-    let topic = Topic::parse(&body.json()?)?;
+    let topic = body.read(Topic::parse)?;
     let room = state.chat.create_room(&caller, topic.title).await?;
     Ok(Json(Created::from(&room)))
 }
@@ -200,7 +206,8 @@ async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Posted>, Refusal> {
-    let NewText { text, client_id } = NewText::parse(&body.json()?, caller.name(), &state.limits)?;
+    let NewText { text, client_id } =
+        body.read(|body| NewText::parse(body, caller.name(), &state.limits))?;
     let client_id = match client_id {
         None => idempotency::key(&headers)?,
         given => given,
@@ -262,7 +269,8 @@ async fn edit(
     place: AtMessage,
     body: Body,
 ) -> Result<Json<Posted>, Refusal> {
-    let NewText { text, .. } = NewText::parse(&body.json()?, caller.name(), &state.limits)?;
+    let NewText { text, .. } =
+        body.read(|body| NewText::parse(body, caller.name(), &state.limits))?;
     let message = place.find(&*state.chat, &caller).await?;
     let message = state.chat.edit(&caller, message.id, text).await?;
     Ok(Json(Posted::from(&message)))

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     allowance::{Allowance, Owner},
-    handshake,
-    live::{self, Departure, Incoming, Outbox},
+    handshake, json,
+    live::{self, Carrier, Incoming, Outbox},
     observe::{self, Counted},
     socket::Ports,
 };
@@ -54,21 +54,23 @@ async fn upgrade(
     State(ports): State<Ports>,
     Path(id): Path<String>,
     Query(wanted): Query<Wanted>,
-    departure: Option<Extension<Departure>>,
+    carrier: Option<Extension<Carrier>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
         return refusal(&ChatError::invalid_payload("this is a WebSocket: ask for an upgrade"));
     };
-    let departure = departure.map(|Extension(departure)| departure).unwrap_or_default();
+    let carrier = carrier.map(|Extension(carrier)| carrier).unwrap_or_default();
     let span = root_span!("connect", otel.kind = "server", switchboard.protocol = "conversations");
     match admit(&ports, &id, wanted, &headers).instrument(span).await {
-        Ok((session, allowance, start)) => live::bounded(upgrade).on_upgrade(async move |socket| {
-            let entered = (session, allowance, start);
-            let talk = |outbox, incoming| serve(outbox, incoming, ports.clone(), entered);
-            live::serve(socket, &ports, departure, text, talk).await;
-        }),
+        Ok((session, allowance, start)) => {
+            live::bounded(upgrade, &ports.limits).on_upgrade(async move |socket| {
+                let entered = (session, allowance, start);
+                let talk = |outbox, incoming| serve(outbox, incoming, ports.clone(), entered);
+                live::serve(socket, &ports, carrier, text, talk).await;
+            })
+        }
         Err(error) => refusal(&error),
     }
 }
@@ -194,8 +196,7 @@ impl LiveClient {
 
     async fn post(&self, text: &str, came: Instant) -> Result<MessageId> {
         self.allowance.take(POST, came)?;
-        let body = serde_json::from_str(text)
-            .map_err(|e| ChatError::invalid_payload(format!("the frame is not JSON: {e}")))?;
+        let body = json::read(text, "the frame")?;
         let new = NewText::parse(&body, &self.session.user.name, &self.ports.limits)?;
         let new = NewMessage {
             conversation: self.conversation,

@@ -84,7 +84,7 @@ async fn see(
 ) -> Result<Json<Success>, Refusal> {
     let reader = credentials::member(&*state.chat, &headers).await?;
     let conversation = conversation.parse()?;
-    let Seen { id } = Seen::parse(&body.json()?)?;
+    let Seen { id } = body.read(Seen::parse)?;
     let seen = id.map_or_else(|| model::Seen::At(clock::now()), model::Seen::Message);
     state.chat.mark_seen(&reader, conversation, Some(seen)).await?;
     Ok(Json(Success::new()))

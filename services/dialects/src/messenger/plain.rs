@@ -22,8 +22,8 @@ use super::socket::MessengerLeg;
 use crate::{
     address::Address,
     allowance::{Allowance, Owner},
-    handshake,
-    live::{self, Departure, Incoming, Outbox},
+    handshake, json,
+    live::{self, Carrier, Incoming, Outbox},
     observe::{self, Counted},
     socket::{Client, Conversing, Leg, Ports},
 };
@@ -46,7 +46,7 @@ struct Wanted {
 async fn upgrade(
     State(ports): State<Ports>,
     Query(wanted): Query<Wanted>,
-    departure: Option<Extension<Departure>>,
+    carrier: Option<Extension<Carrier>>,
     from: Address,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -66,10 +66,10 @@ async fn upgrade(
         Ok(allowance) => allowance,
         Err(error) => return refusal(&error),
     };
-    let departure = departure.map(|Extension(departure)| departure).unwrap_or_default();
-    live::bounded(upgrade).on_upgrade(async move |socket| {
+    let carrier = carrier.map(|Extension(carrier)| carrier).unwrap_or_default();
+    live::bounded(upgrade, &ports.limits).on_upgrade(async move |socket| {
         let talk = |outbox, incoming| talk(outbox, incoming, ports.clone(), session, &allowance);
-        live::serve(socket, &ports, departure, text, talk).await;
+        live::serve(socket, &ports, carrier, text, talk).await;
     })
 }
 
@@ -130,9 +130,10 @@ impl Asked {
     fn parse(text: Result<Utf8Bytes>) -> Result<Self, Unreadable> {
         let bad = |rule: &'static str| ChatError::invalid_payload(rule);
         let text = text.map_err(|error| (error, None))?;
-        let mut frame: Map<String, Value> = serde_json::from_str(text.as_str()).map_err(|e| {
-            (ChatError::invalid_payload(format!("a frame is a JSON object: {e}")), None)
-        })?;
+        let frame = json::read(text.as_str(), "the frame").map_err(|error| (error, None))?;
+        let Value::Object(mut frame) = frame else {
+            return Err((bad("a frame is a JSON object"), None));
+        };
         let id = match frame.remove("id").unwrap_or_default() {
             Value::Null => None,
             id @ Value::Number(_) => Some(id),

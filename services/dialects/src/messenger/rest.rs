@@ -3,6 +3,7 @@
 mod answers;
 mod files;
 mod form;
+mod places;
 
 use axum::{
     Json,
@@ -25,7 +26,7 @@ use crate::{
         RestState,
         accounts::{Entry, Registration},
         answer::{self, Anytime, ErrorBody},
-        body::Body,
+        body::{self, Body},
         cookie, credentials, door, mount,
     },
 };
@@ -41,6 +42,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let upload = upload.map(|methods| methods.layer(DefaultBodyLimit::max(files::UPLOAD_MAX)));
     let router = mount::exactly(router, upload, answer::wrong_method);
     let router = mount::exactly(router, routes!(files::serve), answer::wrong_method);
+    let router = body::bound(router, body::ACCOUNT_MAX);
     mount::guarded(router, state, |_, _, error| Refusal::from(error.clone()).into_response())
 }
 
@@ -62,7 +64,7 @@ async fn register(
     from: Address,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let new = parse_registration(&body.json()?, &state.limits)?;
+    let new = body.read(|body| parse_registration(body, &state.limits))?;
     let login = door::register(&state, from, new.username, Some(new.password)).await?;
     // This route hands out no session; one that nobody holds should not last.
     if let Err(refusal) = state.chat.end_session(login.session.id).await {
@@ -89,7 +91,7 @@ async fn log_in(
     from: Address,
     body: Body,
 ) -> Result<Json<Token>, Refusal> {
-    let entry = Entry::parse(&body.json()?)?;
+    let entry = body.read(Entry::parse)?;
     Ok(Json(Token::from(&door::log_in(&state, from, entry).await?)))
 }
 
@@ -114,7 +116,7 @@ async fn change_password(
     body: Body,
 ) -> Result<Json<Done>, Refusal> {
     let session = session(&*state.chat, &headers).await?;
-    let NewPassword { current, new } = NewPassword::parse(&body.json()?, &state.limits)?;
+    let NewPassword { current, new } = body.read(|body| NewPassword::parse(body, &state.limits))?;
     door::change_password(&state, from, &session, (current, new)).await?;
     Ok(Json(Done::new("Changed")))
 }
@@ -141,7 +143,7 @@ async fn delete_account(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let account = body.json_if_any()?.as_ref().map(Account::parse).transpose()?.flatten();
+    let account = body.read_if_any(Account::parse)?.flatten();
     let user = match account {
         Some(entry) => door::log_in(&state, from, entry).await?.session.user,
         None => caller(&*state.chat, &headers).await?,

@@ -13,7 +13,6 @@ use axum::{
     routing::get,
 };
 use chat_core::{Chat, ChatError, Code, Credential, Login};
-use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
@@ -26,7 +25,7 @@ use crate::{
         RestState,
         accounts::{Entry, Registration},
         answer::Anytime,
-        cookie, credentials, door, mount,
+        body, cookie, credentials, door, mount,
         pages::Form,
     },
 };
@@ -47,6 +46,7 @@ pub(crate) fn routes(state: &RestState) -> OpenApiRouter<RestState> {
     let router = mount::exactly(router, routes!(register), answers::wrong_method);
     let router = mount::exactly(router, routes!(log_in), answers::wrong_method);
     let router = mount::exactly(router, routes!(log_out, log_out_by_get), answers::wrong_method);
+    let router = body::bound(router, body::ACCOUNT_MAX);
     mount::guarded(router, state, account::turned_away)
 }
 
@@ -77,8 +77,8 @@ async fn register(
     headers: HeaderMap,
     given: Given,
 ) -> Response {
-    let (fields, way) = given.open();
-    match register_with(&state, from, fields).await {
+    let (new, way) = given.open(|fields| Registration::parse(fields, &state.limits));
+    match register_with(&state, from, new).await {
         Ok(login) => enter(&state, &headers, &way, &login).await,
         Err(error) => way.refused(error, Form::Register, &*state.pages),
     }
@@ -87,9 +87,9 @@ async fn register(
 async fn register_with(
     state: &RestState,
     from: Address,
-    fields: chat_core::Result<Value>,
+    new: chat_core::Result<Registration>,
 ) -> chat_core::Result<Login> {
-    let new = Registration::parse(&fields?, &state.limits)?;
+    let new = new?;
     door::register(state, from, new.username, Some(new.password)).await
 }
 
@@ -116,8 +116,8 @@ async fn log_in(
     headers: HeaderMap,
     given: Given,
 ) -> Response {
-    let (fields, way) = given.open();
-    match log_in_with(&state, from, fields).await {
+    let (entry, way) = given.open(Entry::parse);
+    match log_in_with(&state, from, entry).await {
         Ok(login) => enter(&state, &headers, &way, &login).await,
         Err(error) => way.refused(error, Form::LogIn, &*state.pages),
     }
@@ -126,9 +126,9 @@ async fn log_in(
 async fn log_in_with(
     state: &RestState,
     from: Address,
-    fields: chat_core::Result<Value>,
+    entry: chat_core::Result<Entry>,
 ) -> chat_core::Result<Login> {
-    door::log_in(state, from, Entry::parse(&fields?)?).await
+    door::log_in(state, from, entry?).await
 }
 
 /// Gives the browser its new session. The one whose cookie it replaces would be out of reach for

@@ -22,7 +22,6 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::DefaultBodyLimit,
     http::header::CACHE_CONTROL,
     middleware::{from_fn, map_response},
     response::Response,
@@ -37,10 +36,6 @@ use utoipa_axum::router::OpenApiRouter;
 pub use self::answer::retry_after;
 use self::{budget::Budget, door::Door, pages::Pages};
 use crate::{chatto, conversations, inbox, messenger, one_to_one, tinychat};
-
-/// The largest body that is read. Far more than any valid one: who sends too long a text is told
-/// so in words, instead of finding the connection closed on what was still being sent.
-pub const BODY_MAX: usize = 2 * 1024 * 1024;
 
 /// What the REST legs need.
 #[derive(Clone)]
@@ -88,9 +83,7 @@ pub fn router(state: RestState) -> OpenApiRouter {
             _ => router,
         };
     }
-    router
-        .fallback(answer::unknown_route)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+    body::bound(router.fallback(answer::unknown_route), state.limits.event_max())
         .layer(map_response(no_store))
         .layer(from_fn(drain::read_the_rest))
         .with_state(state)

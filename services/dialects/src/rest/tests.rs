@@ -21,11 +21,13 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
-use super::*;
+use super::{body::ACCOUNT_MAX, *};
 use crate::address::Address;
 
 /// What a browser with a session shows.
 const COOKIE: &str = "session=a-secret-of-43-characters-as-we-give-them-_";
+/// More than any answer here has.
+const ANSWER_MAX: usize = 2 * 1024 * 1024;
 
 struct Down;
 
@@ -204,7 +206,7 @@ async fn ask(method: &str, path: &str, cookie: bool, body: &str) -> Answer {
     let request = request.body(Body::from(body.to_owned())).expect("a request");
     let response = Router::from(app()).oneshot(request).await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
-    let bytes = to_bytes(response.into_body(), BODY_MAX).await.expect("a body");
+    let bytes = to_bytes(response.into_body(), ANSWER_MAX).await.expect("a body");
     let body = match bytes.is_empty() {
         true => Value::Null,
         false => serde_json::from_slice(&bytes).expect("JSON"),
@@ -260,7 +262,8 @@ async fn browsers_are_answered_by_pages() {
     let typed = "username=alice+b&password=long+enough";
     let response =
         Router::from(app()).oneshot(form.body(Body::from(typed)).expect("a request")).await;
-    let body = to_bytes(response.expect("an answer").into_body(), BODY_MAX).await.expect("a body");
+    let body =
+        to_bytes(response.expect("an answer").into_body(), ANSWER_MAX).await.expect("a body");
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(body, json!(["Register", "alice b", "invalid_username"]));
 }
@@ -327,7 +330,7 @@ async fn without_credentials_nothing_is_asked_of_the_chat() {
 
 #[tokio::test]
 async fn a_body_too_large_is_told_so() {
-    let body = format!(r#"{{"username": "{}"}}"#, "x".repeat(BODY_MAX));
+    let body = format!(r#"{{"username": "{}"}}"#, "x".repeat(ACCOUNT_MAX));
     let answer = ask("POST", "/auth/register", false, &body).await;
     assert_eq!(
         (answer.status, &answer.body["status"]),
@@ -346,7 +349,7 @@ async fn from_a_page(method: &str, path: &str, headers: &[(&str, &str)]) -> (u16
     let request = request.body(Body::empty()).expect("a request");
     let response = Router::from(app()).oneshot(request).await.expect("an answer");
     let status = response.status().as_u16();
-    let bytes = to_bytes(response.into_body(), BODY_MAX).await.expect("a body");
+    let bytes = to_bytes(response.into_body(), ANSWER_MAX).await.expect("a body");
     (status, serde_json::from_slice(&bytes).expect("JSON"))
 }
 
@@ -513,7 +516,7 @@ async fn questions_and_messages_are_counted_apart_and_each_dialect_words_its_ref
         let request = Request::builder().method(method).uri(path).body(Body::empty());
         let refused = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
-        let body = to_bytes(refused.into_body(), BODY_MAX).await.expect("a body");
+        let body = to_bytes(refused.into_body(), ANSWER_MAX).await.expect("a body");
         assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON"), expected, "{path}");
         let (other, there) = match method {
             "GET" => ("POST", "/api/conversations/"),

@@ -102,7 +102,7 @@ async fn post(State(state): State<RestState>, headers: HeaderMap, body: Body) ->
 }
 
 async fn store(state: &RestState, headers: &HeaderMap, body: Body) -> Result<Message> {
-    let submission = Submission::parse(&body.json()?, &state.limits)?;
+    let submission = body.read(|body| Submission::parse(body, &state.limits))?;
     let client_id = idempotency::key(headers)?;
     let user = user(state, headers).await?;
     let author = submission.caller(&*state.chat, user.as_ref()).await?;
@@ -146,7 +146,7 @@ async fn edit(
 
 async fn change(state: &RestState, id: &str, headers: &HeaderMap, body: Body) -> Result<Message> {
     let user = user(state, headers).await?.ok_or_else(ChatError::unauthorised)?;
-    let submission = Submission::parse(&body.json()?, &state.limits)?;
+    let submission = body.read(|body| Submission::parse(body, &state.limits))?;
     let author = submission.caller(&*state.chat, Some(&user)).await?;
     let message = state.chat.message(&author, id.parse()?).await?;
     if message.conversation != ConversationId::LOBBY {

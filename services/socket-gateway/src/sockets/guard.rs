@@ -32,7 +32,7 @@ use crate::{
     connections::Connections,
     feed::{FeedHandle, GatewayFeed},
     outbound::Flushers,
-    polling::{self, Begun},
+    polling::{self, Begun, Polling},
     presence::Presence,
     probe::Probe,
     server,
@@ -166,7 +166,8 @@ pub(super) fn gateway(leg: Arc<dyn Leg>, count: usize, tasks: &Shutdown) -> Sock
         shutdown: tasks.clone(),
     };
     let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);
-    let bounded = middleware::from_fn_with_state(Arc::new(Begun::new(count, 0)), polling::bounded);
+    let polling = Polling::new(Begun::new(count, 0), &connections, Limits::default().frame_max());
+    let bounded = middleware::from_fn_with_state(polling, polling::bounded);
     let router = shared(Router::new(), &mount).layer(bounded).layer(note);
     let listener = accept::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();

@@ -4,11 +4,15 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use chat_core::{ChatError, Code};
+use dialects::json;
 use serde_json::Value;
 use socketioxide::{
     adapter::LocalAdapter, extract::AckSender, handler::FromMessageParts, socket::Socket,
@@ -22,8 +26,13 @@ use super::sink::SocketSink;
 /// Events of one socket that may wait.
 const EVENTS: usize = 2_048;
 
-/// Bytes of one socket's events that may wait.
-const BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of one socket's events that may wait, and of all sockets' together. One event may always
+/// wait, which is bounded by itself.
+const BYTES: usize = 256 * 1024;
+const BYTES_OF_ALL: usize = 64 * 1024 * 1024;
+
+/// Bytes that wait for all sockets' tasks.
+static OF_ALL: AtomicUsize = AtomicUsize::new(0);
 
 /// How long who floods the queue should wait.
 const WORTH_A_TRY: Duration = Duration::from_secs(1);
@@ -57,9 +66,10 @@ impl Delivery {
 
 /// The payload of `["event", payload]`; `null` where there is none.
 pub(super) fn payload(text: &str) -> Result<Value, ChatError> {
-    let parts: Vec<Value> = serde_json::from_str(text)
-        .map_err(|cause| ChatError::invalid_payload(format!("the payload is not JSON: {cause}")))?;
-    Ok(parts.into_iter().nth(1).unwrap_or_default())
+    match json::read(text, "the payload")? {
+        Value::Array(parts) => Ok(parts.into_iter().nth(1).unwrap_or_default()),
+        _ => Err(ChatError::invalid_payload("an event is an array: its name, its payload")),
+    }
 }
 
 /// The packet itself, which the library's own extractors would parse at once.
@@ -86,6 +96,24 @@ impl FromMessageParts<LocalAdapter> for Packet {
 struct Waiting {
     events: VecDeque<Delivery>,
     bytes: usize,
+}
+
+impl Waiting {
+    fn put_in(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        OF_ALL.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn put_out(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        OF_ALL.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.put_out(self.bytes);
+    }
 }
 
 struct Queue {
@@ -127,11 +155,12 @@ impl Outbox {
 
     fn try_put(&self, delivery: Delivery) -> Result<(), Delivery> {
         let mut waiting = self.0.waiting();
-        let is_too_long = waiting.bytes > 0 && waiting.bytes + delivery.size() > BYTES;
-        if is_too_long || waiting.events.len() == EVENTS {
+        let is_too_long = waiting.bytes + delivery.size() > BYTES
+            || OF_ALL.load(Ordering::Relaxed) + delivery.size() > BYTES_OF_ALL;
+        if waiting.bytes > 0 && is_too_long || waiting.events.len() == EVENTS {
             return Err(delivery);
         }
-        waiting.bytes += delivery.size();
+        waiting.put_in(delivery.size());
         waiting.events.push_back(delivery);
         drop(waiting);
         self.0.news.notify_one();
@@ -163,7 +192,7 @@ impl Inbox {
         while let Some(found) = waiting.events.front().and_then(&mut read)
             && let Some(next) = waiting.events.pop_front()
         {
-            waiting.bytes -= next.size();
+            waiting.put_out(next.size());
             taken.push((next, found));
         }
         taken
@@ -180,7 +209,7 @@ impl Inbox {
             waiting.events = VecDeque::new();
             return None;
         };
-        waiting.bytes -= next.size();
+        waiting.put_out(next.size());
         Some(next)
     }
 }

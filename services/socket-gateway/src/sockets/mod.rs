@@ -34,9 +34,11 @@ use axum::{
     response::Response,
     routing::any,
 };
-use chat_core::process::Shutdown;
-use dialects::socket::{Leg, Ports};
-use serde_json::Value;
+use chat_core::{Limits, process::Shutdown};
+use dialects::{
+    json::Bounded,
+    socket::{Leg, Ports},
+};
 use socketioxide::{
     ParserConfig, SocketIo, SocketIoBuilder,
     extract::{SocketRef, TryData},
@@ -48,8 +50,8 @@ use tower::ServiceExt;
 pub(crate) use self::websocket::{ENTER_WITHIN, is_ours};
 use crate::connections::Connections;
 
-/// Largest frame that a client may send: room for a text that is far too long to be told so.
-pub(crate) const FRAME_MAX: usize = 2 * 1024 * 1024;
+/// Longest `auth`: tokens are far shorter.
+const AUTH_MAX: usize = 16 * 1024;
 
 /// Attachments of one packet, and how long they may take.
 const ATTACHMENTS: usize = 4;
@@ -102,7 +104,7 @@ pub fn shared(router: Router, mount: &Mount) -> Router {
         Gate { namespace: leg.namespace(), mount: mount.only(leg), stranger }
     });
     let gates: Arc<[Gate]> = [root].into_iter().chain(own).collect();
-    let (layer, io) = settings(PATH).build_layer();
+    let (layer, io) = settings(PATH, &mount.ports.limits).build_layer();
     gates.iter().for_each(|gate| open(&io, gate));
     let without_library = async |State(gates): State<Arc<[Gate]>>, request: Request, next: Next| {
         if request.uri().path().trim_end_matches('/') != PATH {
@@ -117,7 +119,7 @@ pub fn shared(router: Router, mount: &Mount) -> Router {
 /// not Engine.IO goes to `plain`, the same protocol without Socket.IO.
 pub fn own_path(path: &'static str, mount: &Mount, plain: Router) -> Router {
     let Some(leg) = mount.legs.iter().find(|leg| !leg.is_shared()) else { return Router::new() };
-    let (service, io) = settings(path).build_svc();
+    let (service, io) = settings(path, &mount.ports.limits).build_svc();
     // Old clients come into the root namespace, whatever they ask for.
     let gates: Arc<[Gate]> = [leg.namespace(), "/"]
         .map(|namespace| Gate { namespace, mount: mount.only(leg), stranger: Stranger::ToldInside })
@@ -157,16 +159,17 @@ fn is_engine_io(request: &Request) -> bool {
     query.split('&').any(|pair| pair.starts_with("EIO="))
 }
 
-fn settings(path: &'static str) -> SocketIoBuilder {
+fn settings(path: &'static str, limits: &Limits) -> SocketIoBuilder {
+    let most = limits.frame_max();
     let parser = ParserConfig::common()
         .max_incoming_binaries(ATTACHMENTS)
-        .max_incoming_binary_buf_size(FRAME_MAX)
+        .max_incoming_binary_buf_size(most)
         .packet_completion_timeout(ATTACHMENTS_WITHIN);
     SocketIo::builder()
         .req_path(path)
-        .max_payload(FRAME_MAX as u64)
-        .ws_max_message_size(FRAME_MAX)
-        .ws_max_frame_size(FRAME_MAX)
+        .max_payload(most as u64)
+        .ws_max_message_size(most)
+        .ws_max_frame_size(most)
         .ws_read_buffer_size(1024)
         .max_buffer_size(QUEUE)
         .connect_timeout(websocket::ENTER_WITHIN)
@@ -194,9 +197,9 @@ impl Mount {
 fn open(io: &SocketIo, gate: &Gate) {
     let admit = {
         let gate = gate.clone();
-        move |socket: SocketRef, TryData(auth): TryData<Value>| {
+        move |socket: SocketRef, TryData(auth): TryData<Bounded>| {
             let gate = gate.clone();
-            let auth = auth.map_err(|cause| cause.to_string());
+            let auth = auth.map(|Bounded(auth)| auth).map_err(|cause| cause.to_string());
             async move { handshake::admit(gate, socket, auth).await }
         }
     };

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use chat_core::{ChatError, CloseReason};
-use dialects::pace::Pace;
+use dialects::{json::Bounded, pace::Pace};
 use serde_json::json;
 use socketioxide_core::{
     Sid, Str, Value,
@@ -20,7 +20,7 @@ use socketioxide_core::{
 use socketioxide_parser_common::CommonParser;
 
 use super::{
-    ATTACHMENTS, ATTACHMENTS_WITHIN, FRAME_MAX, Gate,
+    ATTACHMENTS, ATTACHMENTS_WITHIN, AUTH_MAX, Gate,
     handshake::{self, Entered, Refusal, Visit},
     inbox::Delivery,
     sink::SocketSink,
@@ -28,9 +28,12 @@ use super::{
 };
 use crate::{connections::KillSwitch, outbound::frame};
 
-/// What binary packets may bring.
+/// Longest binary packet, and its attachments.
+const BINARY_MAX: usize = 64 * 1024;
+
+/// What binary packets may bring: they are kept until they are whole.
 const PARSING: ParseConfig = ParseConfig {
-    max_incoming_binary_buf_size: FRAME_MAX,
+    max_incoming_binary_buf_size: BINARY_MAX,
     max_incoming_binaries: ATTACHMENTS,
     packet_completion_timeout: ATTACHMENTS_WITHIN,
 };
@@ -102,7 +105,7 @@ impl Session {
             "upgrades": [],
             "pingInterval": PING_EVERY.as_millis() as u64,
             "pingTimeout": PONG_WITHIN.as_millis() as u64,
-            "maxPayload": FRAME_MAX,
+            "maxPayload": self.gates.first().map(|gate| gate.mount.ports.limits.frame_max()),
         });
         self.send(frame::text(&format!("0{greeting}")));
     }
@@ -114,6 +117,9 @@ impl Session {
 
     /// Takes a packet. Answers whether the connection may stay.
     pub(super) fn hears(self: &Arc<Self>, text: &str) -> bool {
+        if text.len() > BINARY_MAX && text.starts_with(['5', '6']) {
+            return false;
+        }
         // A copy: what waits shall not keep the whole read buffer.
         let text = Str::copy_from_slice(text);
         self.takes(CommonParser.decode_str(&PARSING, &self.parser, text))
@@ -151,6 +157,10 @@ impl Session {
 
     /// Has somebody who asks to enter looked at.
     fn ask(self: &Arc<Self>, gate: usize, auth: Option<Value>) -> bool {
+        let length = auth.as_ref().and_then(Value::as_str).map_or(0, |auth| auth.len());
+        if length > AUTH_MAX {
+            return false;
+        }
         let mut places = self.places();
         if let Err(wait) = places.entries.take() {
             drop(places);
@@ -168,7 +178,8 @@ impl Session {
 
     async fn admit(self: Arc<Self>, number: usize, auth: Option<Value>) {
         let gate = &self.gates[number];
-        let auth = CommonParser.decode_default(auth.as_ref()).map_err(|cause| cause.to_string());
+        let auth = CommonParser.decode_default(auth.as_ref());
+        let auth = auth.map(|Bounded(auth)| auth).map_err(|cause| cause.to_string());
         let sink = Arc::new(SocketSink::on_session(&self, number));
         let entered = handshake::enter(gate, Arc::clone(&sink), &self.visit, &auth, None).await;
         drop(auth);

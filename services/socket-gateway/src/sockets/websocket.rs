@@ -15,7 +15,12 @@ use axum::{
     http::{HeaderMap, Method, request::Parts},
     response::Response,
 };
-use dialects::{address::Address, live::bounded, origin::TELLING};
+use dialects::{
+    address::Address,
+    live::{Carrier, bounded},
+    origin::TELLING,
+    unread::Unread,
+};
 use futures_util::SinkExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -61,8 +66,12 @@ pub(super) async fn serve(gates: &Arc<[Gate]>, request: Request) -> Result<Respo
     let (Ok(upgrade), Some(switch)) = (upgrade, switch) else {
         return Err(Request::from_parts(parts, body));
     };
+    let unread = parts.extensions.get().map(|carrier: &Carrier| carrier.unread.clone());
+    let unread = unread.unwrap_or_default();
+    let limits = gates.first().map(|gate| gate.mount.ports.limits).unwrap_or_default();
     let session = Session::new(Arc::clone(gates), switch, visit(&parts));
-    Ok(bounded(upgrade).read_buffer_size(READ).on_upgrade(|websocket| live(websocket, session)))
+    let live = |websocket| live(websocket, session, unread);
+    Ok(bounded(upgrade, &limits).read_buffer_size(READ).on_upgrade(live))
 }
 
 /// Is it for a websocket that is served here?
@@ -87,16 +96,17 @@ fn visit(parts: &Parts) -> Visit {
 }
 
 /// Lives as long as the connection.
-async fn live(mut websocket: WebSocket, session: Arc<Session>) {
+async fn live(mut websocket: WebSocket, session: Arc<Session>, unread: Unread) {
     let ending = Ending(session);
     ending.0.greet();
-    listen(&mut websocket, &ending.0).await;
+    unread.begin();
+    listen(&mut websocket, &ending.0, &unread).await;
     drop(ending);
     let _ = timeout(FAREWELL, websocket.close()).await;
 }
 
 /// Takes what comes in, until the client is gone or does what it must not.
-async fn listen(websocket: &mut WebSocket, session: &Arc<Session>) {
+async fn listen(websocket: &mut WebSocket, session: &Arc<Session>, unread: &Unread) {
     let (mut awaited, mut until) = (Awaited::Quiet, Instant::now() + PING_EVERY);
     // Until when it must be in a namespace, while it is in none.
     let mut outside = None;
@@ -118,6 +128,9 @@ async fn listen(websocket: &mut WebSocket, session: &Arc<Session>) {
             }
             continue;
         };
+        if let Some(Ok(message)) = &message {
+            unread.took(message);
+        }
         let goes_on = match message {
             Some(Ok(Message::Text(text))) => match text.as_bytes().first() {
                 Some(b'4') => session.hears(&text[1..]),

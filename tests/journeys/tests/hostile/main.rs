@@ -1,10 +1,12 @@
 //! Hostile bytes through real sockets: whatever strangers send, memory and time stay bounded, nothing
 //! panics, and everybody else keeps chatting.
 
+mod amounts;
 mod bytes;
 mod crowds;
 mod frames;
 mod http2;
+mod places;
 mod ports;
 mod slow;
 
@@ -15,7 +17,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::{Arena, Chatter};
-use local_stack::Part;
+use local_stack::{Options, Part};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -40,7 +42,10 @@ struct Stage {
 
 impl Stage {
     async fn set(name: &str) -> Result<Self> {
-        let options = Arena::options(name)?;
+        Self::with(Arena::options(name)?).await
+    }
+
+    async fn with(options: Options) -> Result<Self> {
         let token = options.service_token.clone();
         let arena = Arena::own(options).await?;
         let (alice, bob) = (arena.newcomer("alice").await?, arena.newcomer("bob").await?);

@@ -43,7 +43,7 @@ async fn drips(address: &str, start: &str) -> Result<String> {
 }
 
 /// The sid of a new polling session.
-async fn session(gateway: &str) -> Result<String> {
+pub(crate) async fn session(gateway: &str) -> Result<String> {
     let ask =
         b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let heard = answer(gateway, ask, BORNE).await?;

@@ -20,16 +20,19 @@ use chat_core::{
     model::MEDIA_MAX,
 };
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
-use tokio::sync::SemaphorePermit;
 
 use super::{
     answers::{Invalid, Refusal, Unauthorized, Uploaded, no_upload},
     caller,
     form::{Form, fair_time},
+    places::{Owner, Place},
 };
-use crate::rest::{
-    RestState,
-    answer::{Anytime, ErrorBody},
+use crate::{
+    address::Address,
+    rest::{
+        RestState,
+        answer::{Anytime, ErrorBody},
+    },
 };
 
 /// The largest body of an upload: its files, and what stands between them.
@@ -67,13 +70,15 @@ pub(super) struct Upload {
 pub(super) async fn upload(
     State(state): State<RestState>,
     headers: HeaderMap,
+    from: Address,
     request: Request,
 ) -> Result<Json<Uploaded>, Refusal> {
     let who = Caller::User(caller(&*state.chat, &headers).await?);
     let mut form = Form::of(request).await?;
     let mut urls = Vec::new();
     let turn = Arc::new(Turn::of(&who)?);
-    while let Some((content, place)) = form.next_file().await? {
+    let owner = Owner { user: turn.0, from };
+    while let Some((content, place)) = form.next_file(owner).await? {
         let content = Held { content, _place: place, _turn: Arc::clone(&turn) };
         urls.push(state.media.put(&who, Bytes::from_owner(content)).await?);
     }
@@ -87,7 +92,7 @@ pub(super) async fn upload(
 /// it to be stored.
 struct Held {
     content: Bytes,
-    _place: SemaphorePermit<'static>,
+    _place: Place<'static>,
     _turn: Arc<Turn>,
 }
 

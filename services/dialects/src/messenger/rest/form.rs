@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Poll, ready},
@@ -20,12 +20,12 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use chat_core::{ChatError, Code, media::FILE_MAX, model::MEDIA_MAX};
 use futures_util::{StreamExt as _, stream};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
-};
+use tokio::time::timeout;
 
-use super::answers::no_upload;
+use super::{
+    answers::no_upload,
+    places::{Owner, Place, Places},
+};
 
 /// The field that files are in.
 const FIELD: &str = "files";
@@ -35,13 +35,10 @@ const FIELD: &str = "files";
 const BETWEEN: usize = 64 * 1024;
 
 /// Files that are held in memory at once; further ones wait.
-static FILES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(16));
+static FILES: Places = Places::new(16);
 
 /// Bytes a second that a file must come or be taken at, after the first moments.
 const FAIR_PACE: usize = 64 * 1024;
-
-/// How long an upload waits for its place.
-const PERMIT_WAIT: Duration = Duration::from_secs(5);
 
 /// How long an upload may stand still: a file that does not come in holds up others.
 const CHUNK_WAIT: Duration = Duration::from_secs(10);
@@ -65,10 +62,11 @@ impl Form {
         Ok(Self { parts, between, files: 0 })
     }
 
-    /// The next file, and its place in memory: whoever has kept it lets that go.
+    /// The next file, and its owner's place in memory: whoever has kept it lets that go.
     pub(super) async fn next_file(
         &mut self,
-    ) -> Result<Option<(Bytes, SemaphorePermit<'static>)>, ChatError> {
+        owner: Owner,
+    ) -> Result<Option<(Bytes, Place<'static>)>, ChatError> {
         self.between.store(BETWEEN, Ordering::Relaxed);
         loop {
             let next = timeout(CHUNK_WAIT, self.parts.next_field()).await;
@@ -88,13 +86,10 @@ impl Form {
                 return Err(no_upload(format!("at most {MEDIA_MAX} files at once")));
             }
             self.files += 1;
-            let permit = timeout(PERMIT_WAIT, FILES.acquire()).await.ok().and_then(Result::ok);
-            let Some(permit) = permit else {
-                let sentence = "too many uploads at once, try again";
-                return Err(ChatError::new(Code::Unavailable, sentence));
-            };
+            let place = FILES.take(owner).await?;
             self.between.store(usize::MAX, Ordering::Relaxed);
-            return Ok(Some((read(part).await?, permit)));
+            let content = place.unless_others_need_it(read(part)).await?;
+            return Ok(Some((content, place)));
         }
     }
 }

@@ -1,18 +1,19 @@
 //! What somebody sends to register, log in or log out: JSON from programs, a form from a page. The
 //! answer takes the same way back.
 
-use std::{collections::HashMap, convert::Infallible};
+use std::convert::Infallible;
 
 use axum::{
-    extract::{Form, FromRequest, Request},
+    extract::{Form, FromRequest, Request, rejection::FormRejection},
     http::{
-        HeaderMap,
+        HeaderMap, StatusCode,
         header::{ACCEPT, CONTENT_TYPE},
     },
     response::{IntoResponse, Redirect, Response},
 };
 use chat_core::{ChatError, Code, Result};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::answers::Refusal;
 use crate::rest::{
@@ -21,12 +22,19 @@ use crate::rest::{
     pages::{Form as PageForm, Pages},
 };
 
+/// What is read of a form; whatever else is in it is passed over.
+#[derive(Default, Deserialize)]
+pub(super) struct Fields {
+    username: Option<String>,
+    password: Option<String>,
+}
+
 /// An account's fields as they came.
 pub(super) enum Given {
     /// By a program.
     Json(Body),
     /// By a page's form.
-    Form(Option<HashMap<String, String>>),
+    Form(Result<Fields>),
     /// In a way that is not taken.
     Unsupported,
 }
@@ -37,8 +45,8 @@ impl<S: Send + Sync> FromRequest<S> for Given {
     async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
         Ok(match content_type(request.headers()).as_str() {
             FORM => {
-                let fields = Form::<HashMap<String, String>>::from_request(request, state).await;
-                Self::Form(fields.ok().map(|Form(fields)| fields))
+                let form = Form::from_request(request, state).await;
+                Self::Form(form.map(|Form(fields)| fields).map_err(|rejection| unread(&rejection)))
             }
             "multipart/form-data" => Self::Unsupported,
             _ => {
@@ -46,6 +54,15 @@ impl<S: Send + Sync> FromRequest<S> for Given {
                 Self::Json(body)
             }
         })
+    }
+}
+
+fn unread(rejection: &FormRejection) -> ChatError {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ChatError::new(Code::PayloadTooLarge, "the form is larger than 8 KiB")
+        }
+        _ => ChatError::invalid_payload("the form can't be read, send it again"),
     }
 }
 
@@ -81,19 +98,16 @@ pub(super) enum Way {
 }
 
 impl Given {
-    /// The fields as one object, and the way back.
-    pub(super) fn open(self) -> (Result<Value>, Way) {
+    /// What `parse` makes of the fields, and the way back.
+    pub(super) fn open<T>(self, parse: impl FnOnce(&Value) -> Result<T>) -> (Result<T>, Way) {
         match self {
-            Self::Json(body) => (body.json(), Way::Program),
-            Self::Form(Some(fields)) => {
-                let name = fields.get("username").cloned().unwrap_or_default();
-                let fields = fields.into_iter().map(|(key, text)| (key, Value::String(text)));
-                (Ok(Value::Object(fields.collect())), Way::Page(name))
+            Self::Json(body) => (body.read(parse), Way::Program),
+            Self::Form(Ok(Fields { username, password })) => {
+                let name = username.clone().unwrap_or_default();
+                let fields = json!({"username": username, "password": password});
+                (parse(&fields), Way::Page(name))
             }
-            Self::Form(None) => {
-                let error = ChatError::invalid_payload("the form can't be read, send it again");
-                (Err(error), Way::Page(String::new()))
-            }
+            Self::Form(Err(error)) => (Err(error), Way::Page(String::new())),
             Self::Unsupported => {
                 let rule = "files are not taken here, send {\"username\", \"password\"} as JSON or \
                             as an URL-encoded form";

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 
-use axum::extract::DefaultBodyLimit;
+use axum::{extract::DefaultBodyLimit, http::HeaderMap};
+use chat_core::UserId;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
+use crate::address::Address;
 
 /// The longest sentence of a refusal.
 const SENTENCE: usize = 300;
@@ -32,8 +34,10 @@ async fn files(content_type: &str, chunks: Vec<Bytes>) -> (Outcome, usize) {
     let mut request = request.expect("a request");
     DefaultBodyLimit::max(super::super::files::UPLOAD_MAX).apply(&mut request);
     let all = async {
+        let from = Address::of([127, 0, 0, 1].into(), &HeaderMap::new(), 0);
+        let nobody = Owner { user: UserId(0), from };
         let (mut form, mut files) = (Form::of(request).await?, Vec::new());
-        while let Some((file, _place)) = form.next_file().await? {
+        while let Some((file, _place)) = form.next_file(nobody).await? {
             files.push(file);
         }
         Ok(files)
