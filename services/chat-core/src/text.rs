@@ -26,12 +26,12 @@ impl Limits {
         if needed > 64 * 1024 { needed } else { 64 * 1024 }
     }
 
-    /// Most bytes of one WebSocket frame, and of one post by polling: what is larger than an event may
-    /// be is told so in words, if it is not much larger. A frame takes its memory as soon as it is
-    /// announced.
+    /// Most bytes of one WebSocket frame, and of one post by polling. What is larger than an event may
+    /// be is told so in words and its connection lives on, if it is not much larger than 1 MiB: a
+    /// frame takes its memory as soon as it is announced.
     #[must_use]
     pub const fn frame_max(&self) -> usize {
-        2 * self.event_max()
+        1_024 * 1_024 + 2 * self.event_max()
     }
 }
 

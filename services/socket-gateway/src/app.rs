@@ -234,7 +234,7 @@ fn router(
     let plain = messenger::plain_router(mount.ports.clone()).layer(in_turn);
     let router = router.merge(sockets::own_path("/ws", &mount, plain));
     let begun = Begun::new(config.connections_max, config.connections_per_address);
-    let polling = Polling::new(begun, connections, settings.limits.frame_max());
+    let polling = Polling::new(begun, connections, &settings.limits);
     let router = sockets::shared(router, &mount)
         .layer(middleware::from_fn_with_state(polling, polling::bounded))
         .layer(middleware::from_fn(sockets::eio3::frame_in_binary))

@@ -17,7 +17,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use chat_core::Code;
+use chat_core::{Code, Limits};
 use dialects::address::Address;
 use serde_json::json;
 use tokio::{
@@ -39,7 +39,8 @@ const POST_WITHIN: Duration = Duration::from_secs(15);
 /// The most sessions that begin in the time that a client has to enter.
 const AT_ONCE: usize = 10_000;
 
-/// Bytes of all posts that come in at once, and how long one may wait for its part.
+/// Bytes of all posts that come in at once, and how long one may wait for its part. Those that are much
+/// longer than an event may be, and are only told so, share as much among themselves.
 const ROOM: usize = 32 * 1024 * 1024;
 const ROOM_WITHIN: Duration = Duration::from_secs(5);
 
@@ -50,15 +51,23 @@ const GREETING_MAX: usize = 4 * 1024;
 pub(crate) struct Polling {
     begun: Begun,
     connections: Arc<Connections>,
+    event_max: usize,
     post_max: usize,
     room: Semaphore,
+    room_of_long: Semaphore,
 }
 
 impl Polling {
-    /// Posts of so many bytes at the most.
-    pub(crate) fn new(begun: Begun, connections: &Arc<Connections>, post_max: usize) -> Arc<Self> {
-        let connections = Arc::clone(connections);
-        Arc::new(Self { begun, connections, post_max, room: Semaphore::new(ROOM) })
+    /// Posts as the limits have them.
+    pub(crate) fn new(begun: Begun, connections: &Arc<Connections>, limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            begun,
+            connections: Arc::clone(connections),
+            event_max: limits.event_max(),
+            post_max: limits.frame_max(),
+            room: Semaphore::new(ROOM),
+            room_of_long: Semaphore::new(ROOM),
+        })
     }
 
     /// Is there a session that may post? One that began a moment ago, or is in a namespace.
@@ -200,7 +209,8 @@ impl Polling {
             return Err(self.too_large());
         }
         let size = size.upper().map_or(self.post_max, |size| size as usize);
-        let room = timeout(ROOM_WITHIN, self.room.acquire_many(size as u32)).await;
+        let all = if size > 2 * self.event_max { &self.room_of_long } else { &self.room };
+        let room = timeout(ROOM_WITHIN, all.acquire_many(size as u32)).await;
         let Ok(room) = room else { return Err(later("too much comes in at once, try again")) };
         match timeout(POST_WITHIN, to_bytes(body, self.post_max)).await {
             Ok(Ok(bytes)) => Ok((Request::from_parts(parts, Body::from(bytes)), room.ok())),

@@ -166,7 +166,7 @@ pub(super) fn gateway(leg: Arc<dyn Leg>, count: usize, tasks: &Shutdown) -> Sock
         shutdown: tasks.clone(),
     };
     let note = middleware::from_fn_with_state(Arc::clone(&connections), server::note_transport);
-    let polling = Polling::new(Begun::new(count, 0), &connections, Limits::default().frame_max());
+    let polling = Polling::new(Begun::new(count, 0), &connections, &Limits::default());
     let bounded = middleware::from_fn_with_state(polling, polling::bounded);
     let router = shared(Router::new(), &mount).layer(bounded).layer(note);
     let listener = accept::bind(([127, 0, 0, 1], 0).into()).unwrap();

@@ -97,7 +97,7 @@ async fn sent(stream: &mut TcpStream, bytes: &[u8]) -> Result<String> {
 async fn long_frames_that_lack_a_byte_cost_little_and_end() -> Result<()> {
     let stage = Stage::set("lacking").await?;
     let gateway = stage.gateway();
-    // As long as may be, and longer than anything may be.
+    // As long as an event may be and more, and longer than anything may be.
     let lacking = [128 * 1024, 2 * MIB].map(|size| {
         let mut whole = frame(0x81, &vec![b'4'; size]);
         whole.pop();

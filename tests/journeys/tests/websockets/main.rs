@@ -99,7 +99,7 @@ async fn the_first_packet_tells_how_to_go_on() -> Result<()> {
     let sid = greeting["sid"].as_str().context("a sid")?;
     let expected = json!({
         "sid": sid, "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000,
-        "maxPayload": 128 * 1024,
+        "maxPayload": 1_152 * 1024,
     });
     assert_eq!(greeting, expected);
     raw.says("40").await?;
@@ -179,7 +179,7 @@ async fn what_is_not_socket_io_ends_the_connection() -> Result<()> {
     raw.ends().await?;
     let mut raw = Raw::opens(arena).await?;
     // It may be cut while this is still being sent.
-    let _ = raw.says(&format!("42[\"{}\"]", "x".repeat(128 * 1024))).await;
+    let _ = raw.says(&format!("42[\"{}\"]", "x".repeat(1_152 * 1024))).await;
     raw.ends().await?;
     Ok(())
 }
