@@ -58,10 +58,14 @@ test("a guest loses the name to somebody who registers it", async (t) => {
   const guest = await connect(t, GATEWAY_1);
   const user = unique("guest");
   await guest.joins("lobby", { user });
+  const told = new Promise((resolve) => guest.socket.once("error", resolve));
+  const gone = new Promise((resolve) => guest.socket.once("disconnect", resolve));
   const body = { username: user, password: PASSWORD };
   assert.equal((await request("POST", "/api/register", { body })).status, 201);
-  const payload = { roomId: "lobby", user, text: "still me" };
-  await guest.isRefused("username_taken", "chat message", payload);
+  assert.equal((await told).code, "username_taken");
+  await gone;
+  const again = await connect(t, GATEWAY_1);
+  await again.isRefused("username_taken", "join room", { roomId: "lobby", user });
 });
 
 test("a guest can't change names within a room, nor make rooms", async (t) => {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chat_core::{ChatError, CloseReason};
+use chat_core::{ChatError, CloseReason, Code};
 use dialects::{json::Bounded, pace::Pace};
 use serde_json::json;
 use socketioxide_core::{
@@ -158,13 +158,15 @@ impl Session {
     /// Has somebody who asks to enter looked at.
     fn ask(self: &Arc<Self>, gate: usize, auth: Option<Value>) -> bool {
         let length = auth.as_ref().and_then(Value::as_str).map_or(0, |auth| auth.len());
-        if length > AUTH_MAX {
-            return false;
-        }
         let mut places = self.places();
         if let Err(wait) = places.entries.take() {
             drop(places);
             let refusal = ChatError::rate_limited("too many entries, slow down", wait);
+            return self.refuse(&self.gates[gate], &refusal.into());
+        }
+        if length > AUTH_MAX {
+            drop(places);
+            let refusal = ChatError::new(Code::InvalidToken, "this token is too long");
             return self.refuse(&self.gates[gate], &refusal.into());
         }
         if places.taken.iter().all(|(taken, _)| *taken != gate) {
