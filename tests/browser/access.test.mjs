@@ -71,6 +71,7 @@ test("the keyboard is enough", async (t) => {
   // A conversation is found and opened, a message written, edited and deleted.
   await keyboard.press("Control+k");
   await keyboard.type(bob.name);
+  await alice.sees(`#lists a >> text=${bob.name}`);
   await keyboard.press("Enter");
   await alice.sees(`#title >> text=${bob.name}`);
   await alice.page.waitForFunction(() => document.activeElement.id === "text");
